@@ -1,0 +1,169 @@
+//! Program types: the table of the kernel's types, and what each allows.
+
+use crate::ctx::CtxLayout;
+use crate::helper::HelperGroup;
+use crate::kernel::Version;
+use core::fmt;
+
+macro_rules! prog_types {
+    ($($(#[$doc:meta])* $variant:ident = $id:literal, $name:literal, $major:literal . $minor:literal;)*) => {
+        /// `enum bpf_prog_type`, with the kernel's numbers.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[repr(u32)]
+        pub enum ProgType { $($(#[$doc])* $variant = $id,)* }
+
+        impl ProgType {
+            /// Every type, by ascending number.
+            pub const ALL: &'static [Self] = &[$(Self::$variant,)*];
+
+            /// The type with this number.
+            #[must_use]
+            pub const fn from_id(id: u32) -> Option<Self> {
+                match id { $($id => Some(Self::$variant),)* _ => None }
+            }
+
+            /// The name bpftool and libbpf use, such as `sched_cls`.
+            #[must_use]
+            pub const fn name(self) -> &'static str {
+                match self { $(Self::$variant => $name,)* }
+            }
+
+            /// The type with that name.
+            #[must_use]
+            pub fn from_name(name: &str) -> Option<Self> {
+                Self::ALL.iter().copied().find(|t| t.name() == name)
+            }
+
+            /// The kernel that brought it.
+            #[must_use]
+            pub const fn since(self) -> Version {
+                match self { $(Self::$variant => Version::new($major, $minor),)* }
+            }
+        }
+    };
+}
+
+prog_types! {
+    /// Socket filter.
+    SocketFilter = 1, "socket_filter", 3 . 19;
+    /// Kprobe, kretprobe, uprobe, uretprobe, usdt.
+    Kprobe = 2, "kprobe", 4 . 1;
+    /// Traffic-control classifier.
+    SchedCls = 3, "sched_cls", 4 . 1;
+    /// Traffic-control action.
+    SchedAct = 4, "sched_act", 4 . 1;
+    /// Tracepoint with its formatted record.
+    Tracepoint = 5, "tracepoint", 4 . 7;
+    /// Express data path.
+    Xdp = 6, "xdp", 4 . 8;
+    /// Perf event.
+    PerfEvent = 7, "perf_event", 4 . 9;
+    /// Packets of a cgroup.
+    CgroupSkb = 8, "cgroup_skb", 4 . 10;
+    /// Socket creation in a cgroup.
+    CgroupSock = 9, "cgroup_sock", 4 . 10;
+    /// Lightweight tunnel, input.
+    LwtIn = 10, "lwt_in", 4 . 10;
+    /// Lightweight tunnel, output.
+    LwtOut = 11, "lwt_out", 4 . 10;
+    /// Lightweight tunnel, transmit.
+    LwtXmit = 12, "lwt_xmit", 4 . 10;
+    /// TCP socket events.
+    SockOps = 13, "sock_ops", 4 . 13;
+    /// Stream parser and verdict of a sockmap.
+    SkSkb = 14, "sk_skb", 4 . 14;
+    /// Device access of a cgroup.
+    CgroupDevice = 15, "cgroup_device", 4 . 15;
+    /// Messages sent through a sockmap.
+    SkMsg = 16, "sk_msg", 4 . 17;
+    /// Tracepoint with its raw arguments.
+    RawTracepoint = 17, "raw_tracepoint", 4 . 17;
+    /// Socket addresses of a cgroup.
+    CgroupSockAddr = 18, "cgroup_sock_addr", 4 . 17;
+    /// Segment routing, local.
+    LwtSeg6local = 19, "lwt_seg6local", 4 . 18;
+    /// Infrared receiver.
+    LircMode2 = 20, "lirc_mode2", 4 . 18;
+    /// Choice of a socket in a reuseport group.
+    SkReuseport = 21, "sk_reuseport", 4 . 19;
+    /// Flow dissector.
+    FlowDissector = 22, "flow_dissector", 4 . 20;
+    /// Sysctls of a cgroup.
+    CgroupSysctl = 23, "cgroup_sysctl", 5 . 2;
+    /// Raw tracepoint that may write its buffer.
+    RawTracepointWritable = 24, "raw_tracepoint_writable", 5 . 2;
+    /// Socket options of a cgroup.
+    CgroupSockopt = 25, "cgroup_sockopt", 5 . 3;
+    /// fentry, fexit, fmod_ret, tp_btf, iter.
+    Tracing = 26, "tracing", 5 . 5;
+    /// Kernel operations implemented in BPF.
+    StructOps = 27, "struct_ops", 5 . 6;
+    /// Extension of another program.
+    Ext = 28, "ext", 5 . 6;
+    /// Security hooks.
+    Lsm = 29, "lsm", 5 . 7;
+    /// Socket lookup.
+    SkLookup = 30, "sk_lookup", 5 . 9;
+    /// Programs run through a system call.
+    Syscall = 31, "syscall", 5 . 14;
+    /// Netfilter hook.
+    Netfilter = 32, "netfilter", 6 . 4;
+}
+
+impl fmt::Display for ProgType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+/// `enum bpf_attach_type`, the kernel's number. Only the loader's section table and the program
+/// types that depend on it name values.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct AttachType(pub u32);
+
+/// Which values a program may return.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum RetRange {
+    /// Anything.
+    Any,
+    /// A number within these bounds, as a signed 32-bit value.
+    Within {
+        /// Smallest.
+        min: i32,
+        /// Largest.
+        max: i32,
+    },
+}
+
+/// Direct access to packet bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum PacketAccess {
+    /// None.
+    None,
+    /// Loads only.
+    Read,
+    /// Loads and stores.
+    ReadWrite,
+}
+
+/// What a program type is to everybody but the code that runs it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ProgTypeDecl {
+    /// The type.
+    pub prog_type: ProgType,
+    /// What it is for, one sentence.
+    pub doc: &'static str,
+    /// Its context.
+    pub ctx: CtxLayout,
+    /// Direct packet access.
+    pub packet: PacketAccess,
+    /// Helpers it admits.
+    pub helpers: &'static [HelperGroup],
+    /// Values it may return, whatever the attach type.
+    pub ret: RetRange,
+    /// Names of return values, such as 2 = `XDP_PASS`.
+    pub ret_names: &'static [(i32, &'static str)],
+    /// Legacy packet loads (`LD_ABS`, `LD_IND`) are allowed.
+    pub legacy_loads: bool,
+}
