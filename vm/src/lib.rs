@@ -1,1 +1,18 @@
-//! placeholder
+//! Runs BPF programs: guest memory, lowering, the interpreter, and the seams that the emulated
+//! kernel and the JIT plug into.
+//!
+//! ```text
+//!  Program ──lower──▶ Code ──▶ interp ─▶ Outcome        Registry: whole definitions (description + behaviour)
+//!                       └────▶ (ubpf-jit)               World:    cage + maps + programs + environment
+//! ```
+//!
+//! Nothing here knows a helper, a map type or a program type by name; `ubpf-helpers` registers
+//! them. You probably want the `ubpf` facade.
+#![deny(unsafe_code)]
+
+pub mod call;
+pub mod map;
+pub mod mem;
+pub mod registry;
+pub mod run;
+pub mod world;

@@ -1,0 +1,127 @@
+//! The registry: whole definitions of helpers, map types and program types, as values.
+//!
+//! A definition is a description, which verifier and tools read through
+//! [`Platform`](ubpf_abi::platform::Platform), and a behaviour, which only the engines call.
+//! Built-in definitions and those a host adds are the same thing.
+
+use crate::call::HelperFn;
+use crate::map::Map;
+use crate::run::{Input, InputError, RunState};
+use crate::world::World;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use ubpf_abi::Errno;
+use ubpf_abi::helper::{HelperDecl, HelperId};
+use ubpf_abi::map::{MapDef, MapType, MapTypeDecl};
+use ubpf_abi::platform::Platform;
+use ubpf_abi::prog_type::{ProgType, ProgTypeDecl};
+
+/// A helper: what it is and what it does.
+#[derive(Clone, Copy)]
+pub struct HelperDef {
+    /// Description.
+    pub decl: HelperDecl,
+    /// Behaviour; `None` where only the description is known, so that programs can be verified
+    /// but not run.
+    pub body: Option<HelperFn>,
+}
+
+/// A map type: what it is and how one is made.
+#[derive(Clone, Copy)]
+pub struct MapTypeDef {
+    /// Description.
+    pub decl: MapTypeDecl,
+    /// Creates a map, checking the definition as the kernel does. `inner` is the template of
+    /// maps of maps.
+    pub create: fn(&World, &MapDef) -> Result<Arc<dyn Map>, Errno>,
+}
+
+/// A program type: what it is and how an input becomes its context.
+#[derive(Clone, Copy)]
+pub struct ProgTypeDef {
+    /// Description.
+    pub decl: ProgTypeDecl,
+    /// Builds the context and whatever it points to inside the world's cage.
+    pub prepare: fn(&World, &Input) -> Result<Box<dyn RunState>, InputError>,
+}
+
+/// Everything a platform offers.
+#[derive(Clone, Default)]
+pub struct Registry {
+    helpers: BTreeMap<HelperId, HelperDef>,
+    map_types: BTreeMap<MapType, MapTypeDef>,
+    prog_types: BTreeMap<ProgType, ProgTypeDef>,
+}
+
+impl Registry {
+    /// An empty registry.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds a helper, replacing one with the same number.
+    pub fn add_helper(&mut self, def: HelperDef) -> &mut Self {
+        self.helpers.insert(def.decl.id, def);
+        self
+    }
+
+    /// Adds a map type, replacing an earlier definition of it.
+    pub fn add_map_type(&mut self, def: MapTypeDef) -> &mut Self {
+        self.map_types.insert(def.decl.map_type, def);
+        self
+    }
+
+    /// Adds a program type, replacing an earlier definition of it.
+    pub fn add_prog_type(&mut self, def: ProgTypeDef) -> &mut Self {
+        self.prog_types.insert(def.decl.prog_type, def);
+        self
+    }
+
+    /// The helper with this number.
+    #[must_use]
+    pub fn helper_def(&self, id: HelperId) -> Option<&HelperDef> {
+        self.helpers.get(&id)
+    }
+
+    /// The map type's definition.
+    #[must_use]
+    pub fn map_type_def(&self, map_type: MapType) -> Option<&MapTypeDef> {
+        self.map_types.get(&map_type)
+    }
+
+    /// The program type's definition.
+    #[must_use]
+    pub fn prog_type_def(&self, prog_type: ProgType) -> Option<&ProgTypeDef> {
+        self.prog_types.get(&prog_type)
+    }
+
+    /// All helpers by number.
+    pub fn helpers(&self) -> impl Iterator<Item = &HelperDef> {
+        self.helpers.values()
+    }
+
+    /// All map types by number.
+    pub fn map_types(&self) -> impl Iterator<Item = &MapTypeDef> {
+        self.map_types.values()
+    }
+
+    /// All program types by number.
+    pub fn prog_types(&self) -> impl Iterator<Item = &ProgTypeDef> {
+        self.prog_types.values()
+    }
+}
+
+impl Platform for Registry {
+    fn helper(&self, id: HelperId) -> Option<&HelperDecl> {
+        self.helpers.get(&id).map(|d| &d.decl)
+    }
+
+    fn map_type(&self, map_type: MapType) -> Option<&MapTypeDecl> {
+        self.map_types.get(&map_type).map(|d| &d.decl)
+    }
+
+    fn prog_type(&self, prog_type: ProgType) -> Option<&ProgTypeDecl> {
+        self.prog_types.get(&prog_type).map(|d| &d.decl)
+    }
+}
