@@ -8,28 +8,20 @@
 #![forbid(unsafe_code)]
 extern crate alloc;
 
+mod decode;
+mod encode;
 mod insn;
+mod kind;
+mod opcode;
 mod slot;
+pub mod table;
 
+pub use decode::{DecodeError, DecodeErrorKind, Field, decode, decode_all};
+pub use encode::{encode, encode_all};
 pub use insn::{
     AddrSpaceCast, AluOp, AtomicOp, AtomicSize, CallTarget, CmpOp, Imm64, Insn, JumpForm, Operand,
     Reg, SignExtend, Size, SwapOp, SwapWidth, Width,
 };
+pub use kind::{Callee, Kind, Pseudo};
+pub use opcode::{Class, Opcode, Source, Span};
 pub use slot::{Pc, Slot};
-
-/// Decodes the instruction at the start of `slots`.
-///
-/// # Errors
-/// [`DecodeError`] when the slots hold no defined instruction.
-pub fn decode(_slots: &[Slot]) -> Result<Insn, DecodeError> {
-    Err(DecodeError)
-}
-/// Encodes.
-#[must_use]
-pub fn encode(_insn: &Insn) -> (Slot, Option<Slot>) {
-    (Slot::default(), None)
-}
-/// Placeholder.
-#[derive(Debug, thiserror::Error)]
-#[error("not an instruction")]
-pub struct DecodeError;
