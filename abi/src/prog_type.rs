@@ -147,6 +147,28 @@ pub enum PacketAccess {
     ReadWrite,
 }
 
+/// What one run of a program is given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum InputKind {
+    /// A packet. Test-run takes it with its Ethernet header in every case; programs that begin at
+    /// the network header do not see that header.
+    Packet {
+        /// The first header that the program sees.
+        from: PacketLayer,
+    },
+    /// The context struct alone.
+    Context,
+}
+
+/// Where the packet that a program sees begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum PacketLayer {
+    /// At the Ethernet header.
+    Link,
+    /// At the IP header.
+    Network,
+}
+
 /// What a program type is to everybody but the code that runs it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ProgTypeDecl {
@@ -156,6 +178,8 @@ pub struct ProgTypeDecl {
     pub doc: &'static str,
     /// Its context.
     pub ctx: CtxLayout,
+    /// What a run is given.
+    pub input: InputKind,
     /// Direct packet access.
     pub packet: PacketAccess,
     /// Helpers it admits.
