@@ -10,18 +10,21 @@ extern crate alloc;
 
 mod decode;
 mod encode;
+mod flow;
 mod insn;
 mod kind;
 mod opcode;
+mod semantics;
 mod slot;
 pub mod table;
 
 pub use decode::{DecodeError, DecodeErrorKind, Field, decode, decode_all};
 pub use encode::{encode, encode_all};
+pub use flow::{Flow, RegSet};
 pub use insn::{
     AddrSpaceCast, AluOp, AtomicOp, AtomicSize, CallTarget, CmpOp, Imm64, Insn, JumpForm, Operand,
     Reg, SignExtend, Size, SwapOp, SwapWidth, Width,
 };
 pub use kind::{Callee, Kind, Pseudo};
 pub use opcode::{Class, Opcode, Source, Span};
-pub use slot::{Pc, Slot};
+pub use slot::{Pc, Slot, SlotsError, parse_slots};

@@ -11,6 +11,7 @@
 //! A slot is the *raw* view: any 8 bytes make one, nothing about it is checked. The checked
 //! view is [`Insn`](crate::Insn).
 
+use alloc::vec::Vec;
 use core::fmt;
 
 /// One raw 8-byte instruction slot (RFC 9669 section 3.1).
@@ -54,6 +55,28 @@ impl Slot {
     }
 }
 
+/// Reads a program: a whole number of little-endian slots.
+///
+/// # Errors
+/// [`SlotsError`] when the length is no multiple of [`Slot::BYTES`].
+pub fn parse_slots(bytes: &[u8]) -> Result<Vec<Slot>, SlotsError> {
+    let (slots, rest) = bytes.as_chunks::<{ Slot::BYTES }>();
+    if !rest.is_empty() {
+        return Err(SlotsError { len_bytes: bytes.len(), left_bytes: rest.len() });
+    }
+    Ok(slots.iter().copied().map(Slot::from_le_bytes).collect())
+}
+
+/// Bytes that are no whole number of slots.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{len_bytes} bytes are no whole number of 8-byte slots: {left_bytes} left over")]
+pub struct SlotsError {
+    /// Length of the input.
+    pub len_bytes: usize,
+    /// What is left after the last whole slot, 1 to 7.
+    pub left_bytes: usize,
+}
+
 /// A program counter: an index counted in slots, never in bytes or instructions.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Pc(pub u32);
@@ -92,6 +115,14 @@ mod tests {
         let slot = Slot::from_le_bytes(bytes);
         assert_eq!((slot.dst, slot.src, slot.off), (10, 1, -8));
         assert_eq!(slot.to_le_bytes(), bytes);
+    }
+
+    #[test]
+    fn a_program_is_a_whole_number_of_slots() {
+        let exit = [0x95, 0, 0, 0, 0, 0, 0, 0];
+        assert_eq!(parse_slots(&exit), Ok([Slot::from_le_bytes(exit)].to_vec()));
+        assert_eq!(parse_slots(&[]), Ok(Vec::new()));
+        assert_eq!(parse_slots(&exit[..5]), Err(SlotsError { len_bytes: 5, left_bytes: 5 }));
     }
 
     #[test]
