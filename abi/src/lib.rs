@@ -10,6 +10,7 @@
 #![deny(unsafe_code)]
 extern crate alloc;
 
+pub mod attach_type;
 pub mod btf;
 pub mod ctx;
 pub mod errno;

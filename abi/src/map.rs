@@ -162,6 +162,8 @@ impl MapFlags {
     pub const PRESERVE_ELEMS: u32 = 1 << 11;
     /// Inner arrays may differ in `max_entries`.
     pub const INNER_MAP: u32 = 1 << 12;
+    /// The struct_ops map is put into effect by a link.
+    pub const LINK: u32 = 1 << 13;
 
     /// Whether all of these bits are set.
     #[must_use]
@@ -213,8 +215,12 @@ pub enum DataSection {
     Rodata,
     /// `.kconfig`: filled from the kernel's configuration, frozen.
     Kconfig,
-    /// `.struct_ops` and `.struct_ops.link`.
+    /// One variable of `.struct_ops` or `.struct_ops.link`: its bytes in the object's layout,
+    /// function pointers zero; [`StructOpsMember`](crate::object::StructOpsMember)s say which
+    /// programs fill them.
     StructOps,
+    /// `.addr_space.1`: the initial contents of an arena, at its start.
+    Arena,
 }
 
 /// What a statically initialised slot refers to.

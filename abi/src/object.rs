@@ -32,6 +32,16 @@ pub struct Object {
     pub target_btf: Option<Arc<Btf>>,
 }
 
+impl Object {
+    /// The entry programs with their indices in [`Object::functions`], in the file's order.
+    pub fn programs(&self) -> impl Iterator<Item = (usize, &Function)> {
+        self.functions
+            .iter()
+            .enumerate()
+            .filter(|(_, f)| f.entry.is_some())
+    }
+}
+
 /// What the section name says about an entry program.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SectionInfo {
@@ -47,6 +57,24 @@ pub struct SectionInfo {
     pub frags: bool,
     /// The section begins with `?`: not loaded unless asked for.
     pub optional: bool,
+    /// Which operation of a kernel struct the program implements, for the first struct_ops map
+    /// that names it.
+    pub struct_ops: Option<StructOpsMember>,
+}
+
+/// The member of a struct_ops map that a program fills.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StructOpsMember {
+    /// The map.
+    pub map: MapId,
+    /// The kernel's struct, such as `tcp_congestion_ops`, without a `___flavor` suffix.
+    pub struct_name: String,
+    /// The struct in the target BTF, where it has one.
+    pub target: Option<BtfId>,
+    /// Member name, such as `cong_avoid`.
+    pub member: String,
+    /// Its index in the target's struct, else in the object's; also the program's attach type.
+    pub index: u32,
 }
 
 /// One function symbol with its code.

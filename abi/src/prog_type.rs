@@ -1,5 +1,6 @@
 //! Program types: the table of the kernel's types, and what each allows.
 
+pub use crate::attach_type::AttachType;
 use crate::ctx::CtxLayout;
 use crate::helper::HelperGroup;
 use crate::kernel::Version;
@@ -115,11 +116,6 @@ impl fmt::Display for ProgType {
         f.pad(self.name())
     }
 }
-
-/// `enum bpf_attach_type`, the kernel's number. Only the loader's section table and the program
-/// types that depend on it name values.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct AttachType(pub u32);
 
 /// Which values a program may return.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -15,12 +15,13 @@
 //! so do its string offsets.
 //!
 //! - `types`: what a type is; `builder`: making types
-//! - `layout`: sizes, alignments, what lies behind modifiers
+//! - `layout`: sizes, alignments, what lies behind modifiers; `place`: where variables lie
 
 mod builder;
 mod error;
 mod index;
 mod layout;
+mod place;
 mod types;
 
 pub use builder::Builder;
@@ -37,6 +38,10 @@ use alloc::vec::Vec;
 use core::fmt;
 use index::Index;
 use once_cell::race::OnceBox;
+
+/// Longest string that is looked at. The kernel's limit for names is 512 bytes; without one, many
+/// names that all lie on one endless string would take quadratic time.
+pub const MAX_STRING_BYTES: usize = 4096;
 
 /// A set of types that refer to each other by [`BtfId`].
 #[derive(Clone, Default)]
@@ -106,7 +111,8 @@ impl Btf {
         core::str::from_utf8(self.string_bytes(off)?).ok()
     }
 
-    /// The bytes of the string at `off`, without its zero byte; `None` past the end.
+    /// The bytes of the string at `off`, without its zero byte; `None` past the end or when it is
+    /// longer than [`MAX_STRING_BYTES`].
     ///
     /// Names are identifiers, but source lines can be in any encoding.
     #[must_use]
@@ -120,7 +126,15 @@ impl Btf {
         }
         let at = off.0.checked_sub(owner.first_off)? as usize;
         let rest = owner.strings.get(at..).filter(|rest| !rest.is_empty())?;
-        rest.split(|&b| b == 0).next()
+        let end = rest.iter().take(MAX_STRING_BYTES + 1).position(|&b| b == 0)?;
+        rest.get(..end)
+    }
+
+    /// This BTF's own part of the string section, without its base's: strings that each end with
+    /// a zero byte.
+    #[must_use]
+    pub fn own_strings(&self) -> &[u8] {
+        &self.strings
     }
 
     /// The name of a type; empty when it has none.

@@ -159,6 +159,13 @@ impl<T> List<T> {
         let range: Range<usize> = start..start.saturating_add(self.len());
         arena.get(range).unwrap_or(&[])
     }
+
+    /// The same for changing them.
+    pub(super) fn of_mut<'a>(&self, arena: &'a mut [T]) -> &'a mut [T] {
+        let start = self.start as usize;
+        let range: Range<usize> = start..start.saturating_add(self.len());
+        arena.get_mut(range).unwrap_or(&mut [])
+    }
 }
 
 impl<T> Clone for List<T> {
