@@ -1,6 +1,7 @@
 //! Contexts: the struct that `r1` points to on entry, one row a field.
 
 use crate::kernel::Version;
+use crate::prog_type::AttachType;
 
 /// What a context field holds, which decides the type a load gives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -35,6 +36,17 @@ pub enum CtxAccess {
     Write,
 }
 
+/// How wide an access to a field may be. Accesses are aligned to their own size in every case.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum CtxWidth {
+    /// One whole element.
+    Whole,
+    /// One whole element; loads may be narrower.
+    NarrowLoads,
+    /// 1, 2, 4 or 8 bytes anywhere inside the field: it is scratch memory.
+    Any,
+}
+
 /// One field of a context struct.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CtxField {
@@ -50,8 +62,10 @@ pub struct CtxField {
     pub kind: CtxFieldKind,
     /// Which accesses are allowed.
     pub access: CtxAccess,
-    /// Loads narrower than the element are allowed (stores never are).
-    pub narrow: bool,
+    /// How wide these accesses may be.
+    pub width: CtxWidth,
+    /// The attach types that have the field at all; empty where all have it.
+    pub attach_types: &'static [AttachType],
     /// The kernel that brought it.
     pub since: Version,
 }
