@@ -8,8 +8,9 @@
 use crate::mem::GuestAddr;
 use crate::run::Cpu;
 use std::any::Any;
-use ubpf_abi::Errno;
+use std::ops::ControlFlow;
 use ubpf_abi::map::MapDef;
+use ubpf_abi::{Errno, Trap};
 
 /// One event that a program sent to user space through a perf or ring buffer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,6 +20,9 @@ pub struct Event {
     /// The record's bytes.
     pub data: Vec<u8>,
 }
+
+/// What [`Map::for_each`] calls with the addresses of a key and its value.
+pub type Visit<'a> = dyn FnMut(GuestAddr, GuestAddr) -> Result<ControlFlow<()>, Trap> + 'a;
 
 /// A map in a world. Methods that a type does not support answer as the kernel does for it.
 pub trait Map: Any + Send + Sync {
@@ -40,8 +44,57 @@ pub trait Map: Any + Send + Sync {
     /// The error that the helper returns.
     fn delete(&self, cpu: Cpu, key: &[u8]) -> Result<(), Errno>;
 
-    /// Keys that iteration visits, in the kernel's order, as a snapshot; used by
-    /// `bpf_for_each_map_elem` and dumps.
+    /// Address of the value for `key` on `cpu`, which need not be the current one.
+    fn lookup_percpu(&self, key: &[u8], cpu: Cpu) -> Option<GuestAddr> {
+        let _ = (key, cpu);
+        None
+    }
+
+    /// Adds a value to a map without keys, from either side.
+    ///
+    /// # Errors
+    /// The error that helper and bpf(2) return.
+    fn push(&self, value: &[u8], flags: u64) -> Result<(), Errno> {
+        let _ = (value, flags);
+        Err(Errno::EOPNOTSUPP)
+    }
+
+    /// Takes the next value out of a map without keys, from either side.
+    ///
+    /// # Errors
+    /// The error that helper and bpf(2) return.
+    fn pop(&self) -> Result<Vec<u8>, Errno> {
+        Err(Errno::EOPNOTSUPP)
+    }
+
+    /// Looks at the next value of a map without keys, from either side. Types that hold no
+    /// values, such as a Bloom filter, say whether they contain `value` instead.
+    ///
+    /// # Errors
+    /// The error that helper and bpf(2) return.
+    fn peek(&self, value: &[u8]) -> Result<Vec<u8>, Errno> {
+        let _ = value;
+        Err(Errno::EOPNOTSUPP)
+    }
+
+    /// Visits every element as `bpf_for_each_map_elem` does on `cpu`, seeing what the visitor
+    /// itself changes, and returns the number of calls made, the stopping one included.
+    ///
+    /// # Errors
+    /// Outside: the trap that ended a call. Inside: what the helper returns for a type that
+    /// cannot be visited.
+    fn for_each(&self, cpu: Cpu, visit: &mut Visit<'_>) -> Result<Result<u64, Errno>, Trap> {
+        let _ = (cpu, visit);
+        Ok(Err(Errno::EINVAL))
+    }
+
+    /// The key after `key`, or the first one, as `BPF_MAP_GET_NEXT_KEY` gives it.
+    ///
+    /// # Errors
+    /// As bpf(2): `ENOENT` after the last.
+    fn next_key(&self, key: Option<&[u8]>) -> Result<Vec<u8>, Errno>;
+
+    /// Keys in the order of [`Map::next_key`], as a snapshot; used by dumps.
     ///
     /// # Errors
     /// `EOPNOTSUPP` where the type cannot be iterated.
@@ -53,6 +106,15 @@ pub trait Map: Any + Send + Sync {
     /// # Errors
     /// As bpf(2).
     fn user_lookup(&self, key: &[u8], flags: u64) -> Result<Vec<u8>, Errno>;
+
+    /// Removes an element and returns its value, as `BPF_MAP_LOOKUP_AND_DELETE_ELEM` does.
+    ///
+    /// # Errors
+    /// As bpf(2): `ENOTSUPP` where the type has no such operation.
+    fn user_take(&self, key: &[u8], flags: u64) -> Result<Vec<u8>, Errno> {
+        let _ = (key, flags);
+        Err(Errno::ENOTSUPP)
+    }
 
     /// Stores a value as `BPF_MAP_UPDATE_ELEM` does, in the shape of [`Map::user_lookup`].
     ///
