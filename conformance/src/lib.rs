@@ -1,1 +1,5 @@
-//! placeholder
+//! Does ubpf do what the kernel does? Suites as data, the kernel as an oracle, and the runners
+//! that compare the two.
+#![deny(unsafe_code)]
+
+pub mod kernel;
