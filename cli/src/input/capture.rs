@@ -1,0 +1,354 @@
+//! Captured packets: `.pcap` and `.pcapng` files, read one packet at a time.
+
+use super::{Captured, Item};
+use crate::failure::Failure;
+use crate::files;
+use pcap_parser::traits::{PcapNGPacketBlock, PcapReaderIterator};
+use pcap_parser::{Block, Linktype, PcapBlockOwned, PcapError, create_reader};
+use std::path::Path;
+use std::time::Duration;
+use ubpf::Input;
+use ubpf::abi::prog_type::PacketLayer;
+
+/// Bytes of the largest block a capture may hold; packets have at most a quarter of it.
+const BUFFER_BYTES: usize = 1 << 20;
+/// Interfaces that one section may describe.
+const MAX_INTERFACES: usize = 4096;
+/// Bytes of an Ethernet header.
+const ETH_HLEN: usize = 14;
+
+/// A capture file, at its next packet.
+pub struct Capture {
+    name: String,
+    reader: Box<dyn PcapReaderIterator + Send>,
+    /// Where the programs that get the packets begin to read.
+    from: PacketLayer,
+    interfaces: Vec<Interface>,
+    packets: u64,
+    first: Option<Duration>,
+}
+
+/// What a capture says about where its packets come from.
+#[derive(Clone, Copy)]
+struct Interface {
+    link: Linktype,
+    /// Parts of a second that times are counted in.
+    resolution: u64,
+    offset: i64,
+}
+
+/// One packet, out of the reader's buffer.
+struct Packet {
+    link: Linktype,
+    time: Duration,
+    data: Vec<u8>,
+    cut_bytes: u32,
+}
+
+impl Capture {
+    /// Opens a capture for programs that see packets from this layer on.
+    ///
+    /// # Errors
+    /// It cannot be read, or is no capture.
+    pub fn open(path: &Path, from: PacketLayer) -> Result<Self, Failure> {
+        let name = files::name(path);
+        let file = files::open(path)
+            .map_err(|e| Failure::unusable(format!("cannot read {name}")).because(e))?;
+        let reader = create_reader(BUFFER_BYTES, file).map_err(|e| {
+            Failure::unusable(format!("{name} is neither pcap nor pcapng")).because(reason(&e))
+        })?;
+        Ok(Self {
+            name,
+            reader,
+            from,
+            interfaces: Vec::new(),
+            packets: 0,
+            first: None,
+        })
+    }
+
+    /// The next packet.
+    ///
+    /// # Errors
+    /// The file is damaged, or the packet is of a link type that the programs cannot take.
+    pub fn next(&mut self) -> Result<Option<Item>, Failure> {
+        let Some(packet) = self.packet()? else {
+            return Ok(None);
+        };
+        self.packets += 1;
+        let first = *self.first.get_or_insert(packet.time);
+        let captured = Captured {
+            number: self.packets,
+            since_first: packet.time.saturating_sub(first),
+            cut_bytes: packet.cut_bytes,
+        };
+        let data = frame(packet.link, packet.data, self.from).ok_or_else(|| {
+            Failure::unusable(format!(
+                "{}: packet {} has link type {}, which programs of this type cannot take",
+                self.name, self.packets, packet.link.0
+            ))
+            .hint(match self.from {
+                PacketLayer::Link => "they take Ethernet (1)",
+                PacketLayer::Network => "they take Ethernet (1) and raw IP (101)",
+            })
+        })?;
+        Ok(Some(Item {
+            input: Input {
+                data,
+                ..Input::default()
+            },
+            captured: Some(captured),
+        }))
+    }
+
+    fn packet(&mut self) -> Result<Option<Packet>, Failure> {
+        let mut refilled = false;
+        loop {
+            match self.reader.next() {
+                Ok((consumed, block)) => {
+                    let packet = packet_of(&block, &mut self.interfaces);
+                    self.reader.consume(consumed);
+                    refilled = false;
+                    match packet {
+                        Ok(None) => {}
+                        Ok(Some(packet)) => return Ok(Some(packet)),
+                        Err(why) => return Err(damaged(&self.name, self.packets, why)),
+                    }
+                }
+                Err(PcapError::Eof) => return Ok(None),
+                Err(PcapError::Incomplete(_)) if !refilled => {
+                    refilled = true;
+                    let refill = self.reader.refill().map_err(|e| reason(&e));
+                    refill.map_err(|why| damaged(&self.name, self.packets, why))?;
+                }
+                Err(e) => {
+                    let why = reason(&e);
+                    return Err(damaged(&self.name, self.packets, why));
+                }
+            }
+        }
+    }
+}
+
+fn damaged(name: &str, packets: u64, why: &'static str) -> Failure {
+    Failure::unusable(format!("{name} is damaged after packet {packets}")).because(why)
+}
+
+fn reason<I: std::fmt::Debug + Sized>(e: &PcapError<I>) -> &'static str {
+    match e {
+        PcapError::Eof | PcapError::UnexpectedEof | PcapError::Incomplete(_) => {
+            "it ends in the middle of a block"
+        }
+        PcapError::BufferTooSmall => "a block is larger than 1 MiB",
+        PcapError::HeaderNotRecognized => "its first bytes are not those of a capture",
+        PcapError::ReadError => "it cannot be read any further",
+        _ => "a block is malformed",
+    }
+}
+
+/// The packet that a block holds, if it holds one.
+fn packet_of(
+    block: &PcapBlockOwned<'_>,
+    interfaces: &mut Vec<Interface>,
+) -> Result<Option<Packet>, &'static str> {
+    const NO_INTERFACE: &str = "a packet names an interface that is not described";
+    match block {
+        PcapBlockOwned::LegacyHeader(header) => {
+            interfaces.push(Interface {
+                link: header.network,
+                resolution: if header.is_nanosecond_precision() {
+                    1_000_000_000
+                } else {
+                    1_000_000
+                },
+                offset: 0,
+            });
+            Ok(None)
+        }
+        PcapBlockOwned::Legacy(packet) => {
+            let interface = interfaces.first().ok_or(NO_INTERFACE)?;
+            let nanos = u64::from(packet.ts_usec) * (1_000_000_000 / interface.resolution);
+            Ok(Some(Packet {
+                link: interface.link,
+                time: Duration::from_secs(u64::from(packet.ts_sec)) + Duration::from_nanos(nanos),
+                data: packet.data.to_vec(),
+                cut_bytes: packet.origlen.saturating_sub(packet.caplen),
+            }))
+        }
+        PcapBlockOwned::NG(Block::SectionHeader(_)) => {
+            interfaces.clear();
+            Ok(None)
+        }
+        PcapBlockOwned::NG(Block::InterfaceDescription(description)) => {
+            if interfaces.len() >= MAX_INTERFACES {
+                return Err("a section describes more than 4096 interfaces");
+            }
+            interfaces.push(Interface {
+                link: description.linktype,
+                resolution: description
+                    .ts_resolution()
+                    .ok_or("an interface counts time in a unit that does not exist")?,
+                offset: description.ts_offset(),
+            });
+            Ok(None)
+        }
+        PcapBlockOwned::NG(Block::EnhancedPacket(packet)) => {
+            let index = usize::try_from(packet.if_id).map_err(|_| NO_INTERFACE)?;
+            let interface = interfaces.get(index).ok_or(NO_INTERFACE)?;
+            let ticks = u64::from(packet.ts_high) << 32 | u64::from(packet.ts_low);
+            Ok(Some(Packet {
+                link: interface.link,
+                time: interface.time(ticks),
+                data: packet.packet_data().to_vec(),
+                cut_bytes: packet.origlen.saturating_sub(packet.caplen),
+            }))
+        }
+        PcapBlockOwned::NG(Block::SimplePacket(packet)) => {
+            let interface = interfaces.first().ok_or(NO_INTERFACE)?;
+            let data = packet.packet_data().to_vec();
+            let kept = u32::try_from(data.len()).unwrap_or(u32::MAX);
+            Ok(Some(Packet {
+                link: interface.link,
+                time: Duration::ZERO,
+                cut_bytes: packet.origlen.saturating_sub(kept),
+                data,
+            }))
+        }
+        PcapBlockOwned::NG(_) => Ok(None),
+    }
+}
+
+impl Interface {
+    fn time(&self, ticks: u64) -> Duration {
+        let resolution = self.resolution.max(1);
+        let nanos = u128::from(ticks % resolution) * 1_000_000_000 / u128::from(resolution);
+        let seconds = (ticks / resolution).saturating_add_signed(self.offset);
+        Duration::from_secs(seconds)
+            .saturating_add(Duration::from_nanos(u64::try_from(nanos).unwrap_or(0)))
+    }
+}
+
+/// The Ethernet frame that test-run is to be given for a captured packet.
+///
+/// Raw IP packets get an Ethernet header in front, which programs that begin at the network
+/// header do not see. `None` where the programs cannot take packets of this link type.
+fn frame(link: Linktype, mut data: Vec<u8>, from: PacketLayer) -> Option<Vec<u8>> {
+    const ETHERTYPE_IPV4: [u8; 2] = [0x08, 0x00];
+    const ETHERTYPE_IPV6: [u8; 2] = [0x86, 0xdd];
+    match (link, from) {
+        (Linktype::ETHERNET, _) => Some(data),
+        (Linktype::RAW | Linktype::IPV4 | Linktype::IPV6, PacketLayer::Network) => {
+            let version = data.first().map_or(4, |byte| byte >> 4);
+            let mut header = [0; ETH_HLEN];
+            header[ETH_HLEN - 2..].copy_from_slice(match version {
+                6 => &ETHERTYPE_IPV6,
+                _ => &ETHERTYPE_IPV4,
+            });
+            data.splice(0..0, header);
+            Some(data)
+        }
+        _ => None,
+    }
+}
+
+/// Writes packets in the classic format, Ethernet, with microseconds.
+#[derive(Debug)]
+pub struct CaptureWriter {
+    bytes: Vec<u8>,
+}
+
+impl Default for CaptureWriter {
+    fn default() -> Self {
+        let mut bytes = Vec::new();
+        bytes.extend(0xa1b2_c3d4_u32.to_le_bytes());
+        bytes.extend(2_u16.to_le_bytes());
+        bytes.extend(4_u16.to_le_bytes());
+        bytes.extend([0; 8]);
+        bytes.extend(262_144_u32.to_le_bytes());
+        bytes.extend(1_u32.to_le_bytes());
+        Self { bytes }
+    }
+}
+
+impl CaptureWriter {
+    /// Adds a packet.
+    pub fn push(&mut self, since_first: Duration, packet: &[u8]) {
+        let seconds = u32::try_from(since_first.as_secs()).unwrap_or(u32::MAX);
+        let len = u32::try_from(packet.len()).unwrap_or(u32::MAX);
+        for word in [seconds, since_first.subsec_micros(), len, len] {
+            self.bytes.extend(word.to_le_bytes());
+        }
+        self.bytes.extend(packet);
+    }
+
+    /// The file's bytes.
+    #[must_use]
+    pub fn into_bytes(self) -> Vec<u8> {
+        self.bytes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn open(bytes: &[u8], name: &str, from: PacketLayer) -> Result<Capture, Failure> {
+        let path = std::env::temp_dir().join(format!("ubpf-{}-{name}", std::process::id()));
+        std::fs::write(&path, bytes).unwrap();
+        let capture = Capture::open(&path, from);
+        std::fs::remove_file(&path).unwrap();
+        capture
+    }
+
+    #[test]
+    fn what_is_written_is_read_back() {
+        let mut writer = CaptureWriter::default();
+        writer.push(Duration::from_millis(1500), &[1; 60]);
+        writer.push(Duration::from_millis(1750), &[2; 61]);
+        let mut capture = open(&writer.into_bytes(), "round", PacketLayer::Link).unwrap();
+        let first = capture.next().unwrap().unwrap();
+        let second = capture.next().unwrap().unwrap();
+        assert_eq!(first.input.data, [1; 60]);
+        assert_eq!(second.input.data, [2; 61]);
+        assert_eq!(
+            second.captured,
+            Some(Captured {
+                number: 2,
+                since_first: Duration::from_millis(250),
+                cut_bytes: 0
+            })
+        );
+        assert!(capture.next().unwrap().is_none());
+    }
+
+    #[test]
+    fn every_truncation_is_an_error_or_an_end() {
+        let mut writer = CaptureWriter::default();
+        writer.push(Duration::ZERO, &[1; 60]);
+        let bytes = writer.into_bytes();
+        for len in 0..bytes.len() {
+            let Ok(mut capture) = open(&bytes[..len], &format!("cut{len}"), PacketLayer::Link)
+            else {
+                assert!(len < 24, "a whole header must do");
+                continue;
+            };
+            match capture.next() {
+                Ok(None) => assert_eq!(len, 24, "only a file without packets ends well"),
+                Ok(Some(_)) => panic!("a packet out of {len} bytes"),
+                Err(e) => assert!(e.to_string().contains("damaged after packet 0")),
+            }
+        }
+    }
+
+    #[test]
+    fn raw_ip_gets_a_header_for_programs_that_do_not_see_it() {
+        let ipv6 = vec![0x60, 1, 2];
+        let framed = frame(Linktype::RAW, ipv6.clone(), PacketLayer::Network).unwrap();
+        assert_eq!(framed[12..], [0x86, 0xdd, 0x60, 1, 2]);
+        assert_eq!(frame(Linktype::RAW, ipv6, PacketLayer::Link), None);
+        assert_eq!(
+            frame(Linktype(113), vec![0; 60], PacketLayer::Network),
+            None
+        );
+    }
+}

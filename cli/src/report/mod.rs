@@ -1,0 +1,3 @@
+//! What a run looks like: for people and for machines.
+
+pub mod packet;
