@@ -15,6 +15,7 @@ pub mod btf;
 pub mod ctx;
 pub mod errno;
 pub mod helper;
+mod helper_id;
 pub mod kernel;
 pub mod limits;
 pub mod map;
