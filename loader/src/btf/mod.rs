@@ -3,8 +3,10 @@
 //!
 //! - [`parse`] reads a `.BTF` section into the model of [`ubpf_abi::btf`], [`encode`] writes it
 //! - [`parse_ext`] reads a `.BTF.ext` section
+//! - [`core_relo`] patches instructions for the types of a target
 //! - [`parse_file`] takes either raw BTF or an ELF file
 
+pub mod core_relo;
 mod encode;
 mod error;
 mod ext;
