@@ -8,7 +8,9 @@
 #![forbid(unsafe_code)]
 extern crate alloc;
 
+pub mod asm;
 mod decode;
+pub mod disasm;
 mod encode;
 mod flow;
 mod insn;
@@ -18,7 +20,9 @@ mod semantics;
 mod slot;
 pub mod table;
 
+pub use asm::{AsmError, assemble};
 pub use decode::{DecodeError, DecodeErrorKind, Field, decode, decode_all};
+pub use disasm::{DisasmError, disassemble};
 pub use encode::{encode, encode_all};
 pub use flow::{Flow, RegSet};
 pub use insn::{

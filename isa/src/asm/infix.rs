@@ -1,0 +1,523 @@
+//! The syntax of the verifier's log and of LLVM: assignments, `if`, `goto`.
+
+use super::AsmErrorKind;
+use super::parse::{Item, Line, Parsed, Target, out_of_range};
+use crate::insn::{
+    AddrSpaceCast, AtomicOp, AtomicSize, CallTarget, Imm64, Insn, JumpForm, Operand, Reg, Size,
+    Width,
+};
+use crate::kind::Kind;
+use crate::table::{ROWS, Row};
+
+/// A place in memory, `(u32 *)(r1 +4)`.
+struct Place {
+    size: Size,
+    base: Reg,
+    off: i16,
+}
+
+impl<'a> Line<'a> {
+    /// A statement of this syntax; `None` when the line does not begin like one.
+    pub(super) fn infix(&mut self) -> Parsed<Option<Item<'a>>> {
+        let word = self.peek_text();
+        if word == "*" {
+            return self.store().map(Some);
+        }
+        if word == "if" {
+            return self.branch().map(Some);
+        }
+        if let Some((width, dst)) = self.accept_register() {
+            return self.assignment(width, dst).map(Some);
+        }
+        // `lock` begins a statement in both syntaxes.
+        if word == "lock" && self.peek_second() == "*" {
+            return self.lock().map(Some);
+        }
+        let keyword = ROWS.iter().map(|row| row.kind).find(|kind| kind.row().sign == word);
+        let Some(kind) = keyword else {
+            return Ok(None);
+        };
+        let jump = |form| move |off| Insn::Jump { form, off };
+        let item = match kind {
+            Kind::Jump(JumpForm::Short) => {
+                self.accept(word);
+                self.short_jump(|off| jump(JumpForm::Short)(off.into()))?
+            }
+            Kind::Jump(form @ JumpForm::Long) => {
+                self.accept(word);
+                self.long_jump(jump(form))?
+            }
+            Kind::MayGoto => {
+                self.accept(word);
+                self.short_jump(|off| Insn::MayGoto { off })?
+            }
+            Kind::Call(_) => {
+                self.accept(word);
+                self.call()?
+            }
+            Kind::CallX => {
+                self.accept(word);
+                Insn::CallX { target: self.register_of(Width::W64)? }.into()
+            }
+            Kind::Exit => {
+                self.accept(word);
+                Insn::Exit.into()
+            }
+            Kind::StoreRelease => {
+                self.accept(word);
+                self.store_release()?.into()
+            }
+            _ => return Ok(None),
+        };
+        Ok(Some(item))
+    }
+
+    /// `if r1 == 5 goto pc+3`.
+    fn branch(&mut self) -> Parsed<Item<'a>> {
+        self.expect("if")?;
+        let (width, dst) = self.register()?;
+        let op = self.sign(|row| match row.kind {
+            Kind::Branch(op) => Some(op),
+            _ => None,
+        });
+        let op = op.ok_or_else(|| self.expected("a comparison"))?;
+        let src = self.operand(width)?;
+        self.expect(ROW_GOTO.sign)?;
+        self.short_jump(|off| Insn::Branch { op, width, dst, src, off })
+    }
+
+    /// `call 1`, `call bpf_map_lookup_elem#1`, `call kfunc#7@1`, `call pc+3`, `call label`,
+    /// `call r3`; and with the kind spelt out, `call local label`.
+    fn call(&mut self) -> Parsed<Item<'a>> {
+        if let Some((_, target)) = self.accept_register() {
+            return Ok(Insn::CallX { target }.into());
+        }
+        let signed = matches!(self.peek_text(), "+" | "-");
+        if self.at_number() && !signed {
+            return Ok(Insn::Call(CallTarget::Helper(self.u32()?)).into());
+        }
+        // A label may have one of these names: what follows tells.
+        match (self.peek_text(), self.peek_second()) {
+            ("local", second) if !second.is_empty() => {
+                self.accept("local");
+            }
+            ("helper", second) if !second.is_empty() => {
+                self.accept("helper");
+                return Ok(Insn::Call(CallTarget::Helper(self.u32()?)).into());
+            }
+            ("runtime", second) if !second.is_empty() => {
+                self.accept("runtime");
+                let btf_id = self.imm32()?;
+                return Ok(Insn::Call(CallTarget::Kfunc { btf_id, btf_off: 0 }).into());
+            }
+            (name, "#") => {
+                self.accept(name);
+                return self.numbered_call(name);
+            }
+            _ => {}
+        }
+        match self.target()? {
+            Target::Label(label) => {
+                Ok(Item { insn: Insn::Call(CallTarget::Subprog(0)), label: Some(label) })
+            }
+            Target::Offset { slots, at } => {
+                let off = i32::try_from(slots)
+                    .map_err(|_| out_of_range(at, slots, "the 32-bit offset"))?;
+                Ok(Insn::Call(CallTarget::Subprog(off)).into())
+            }
+        }
+    }
+
+    /// What follows the name in `call name#1`: only the number counts, but for `kfunc`.
+    fn numbered_call(&mut self, name: &str) -> Parsed<Item<'a>> {
+        self.expect("#")?;
+        if name != "kfunc" {
+            return Ok(Insn::Call(CallTarget::Helper(self.u32()?)).into());
+        }
+        let btf_id = self.imm32()?;
+        let btf_off = if self.accept("@") { self.imm16()? } else { 0 };
+        Ok(Insn::Call(CallTarget::Kfunc { btf_id, btf_off }).into())
+    }
+
+    /// `*(u32 *)(r1 +4) = r2`.
+    fn store(&mut self) -> Parsed<Item<'a>> {
+        self.expect("*")?;
+        let (signed, size) = self.pointer_type()?;
+        if signed {
+            return Err(self.expected("an unsigned type in a store"));
+        }
+        let (base, off) = self.address()?;
+        self.expect("=")?;
+        let src = self.stored(size)?;
+        Ok(Insn::Store { size, base, off, src }.into())
+    }
+
+    /// `lock *(u64 *)(r1 +0) += r2`.
+    fn lock(&mut self) -> Parsed<Item<'a>> {
+        self.expect("lock")?;
+        self.expect("*")?;
+        let Place { size, base, off } = self.place()?;
+        let size = self.atomic_size(size)?;
+        let op = self.sign(|row| match row.kind {
+            Kind::Atomic(op) => Some(op),
+            _ => None,
+        });
+        let op = op.ok_or_else(|| self.expected("an atomic assignment"))?;
+        let src = self.any_register()?;
+        Ok(Insn::Atomic { op, size, base, off, src }.into())
+    }
+
+    /// `store_release((u64 *)(r1 +0), r2)`, less the name.
+    fn store_release(&mut self) -> Parsed<Insn> {
+        self.expect("(")?;
+        let Place { size, base, off } = self.place()?;
+        self.expect(",")?;
+        let src = self.any_register()?;
+        self.expect(")")?;
+        Ok(Insn::StoreRelease { size, base, off, src })
+    }
+
+    /// `r1 = …` and `r1 += …`, less the register.
+    fn assignment(&mut self, width: Width, dst: Reg) -> Parsed<Item<'a>> {
+        let op = self.sign(|row| match row.kind {
+            Kind::Alu(op) => Some(op),
+            _ => None,
+        });
+        if let Some(op) = op {
+            let src = self.operand(width)?;
+            return Ok(Insn::Alu { op, width, dst, src }.into());
+        }
+        self.expect(Kind::Mov.row().sign)?;
+        if self.at_number() {
+            return self.constant(width, dst).map(Item::from);
+        }
+        if let Some(src) = self.accept_register_of(width) {
+            return Ok(Insn::Mov { width, dst, src: Operand::Reg(src) }.into());
+        }
+        match self.peek_text() {
+            "-" => {
+                self.accept("-");
+                self.same_register(width, dst)?;
+                Ok(Insn::Neg { width, dst }.into())
+            }
+            "(" => self.sign_extension(width, dst).map(Item::from),
+            "*" => self.load(width, dst).map(Item::from),
+            _ => self.function(width, dst),
+        }
+    }
+
+    /// A move of a constant; two slots when the opcode, LLVM's suffix or the size asks for it.
+    fn constant(&mut self, width: Width, dst: Reg) -> Parsed<Insn> {
+        let start = self.save();
+        let wide = self.imm64()?;
+        let marked = self.accept(Kind::LdImm64(crate::Pseudo::Value).row().sign);
+        let opcode = Kind::LdImm64(crate::Pseudo::Value).row().code.0;
+        if width == Width::W64 && (marked || self.opcode == Some(opcode)) {
+            return Ok(Insn::LdImm64 { dst, imm: Imm64::Value(wide) });
+        }
+        self.restore(start);
+        match self.imm32() {
+            Ok(imm) => Ok(Insn::Mov { width, dst, src: Operand::Imm(imm) }),
+            Err(_) if width == Width::W64 => {
+                self.restore(start);
+                Ok(Insn::LdImm64 { dst, imm: Imm64::Value(self.imm64()?) })
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// `(s8)r1`.
+    fn sign_extension(&mut self, width: Width, dst: Reg) -> Parsed<Insn> {
+        self.expect("(")?;
+        let from = self.sign(|row| match row.kind {
+            Kind::MovSx(from) if width == Width::W64 || from.bits() < width.bits() => Some(from),
+            _ => None,
+        });
+        let from = from.ok_or_else(|| self.expected("a signed type narrower than the register"))?;
+        self.expect(")")?;
+        Ok(Insn::MovSx { width, dst, src: self.register_of(width)?, from })
+    }
+
+    /// `*(u32 *)(r1 +4)`, `*(s8 *)(r1 +4)`, `*(u16 *)skb[r1 + 4]`.
+    fn load(&mut self, width: Width, dst: Reg) -> Parsed<Insn> {
+        self.expect("*")?;
+        let at = self.at();
+        let (signed, size) = self.pointer_type()?;
+        if self.accept(Kind::LdAbs.row().sign) {
+            if signed || size == Size::Dw {
+                return Err(at.error(AsmErrorKind::Expected {
+                    what: "u8, u16 or u32".into(),
+                    found: "another type".into(),
+                }));
+            }
+            if dst != Reg::R0 {
+                return Err(self.expected("r0 on the left of a packet load"));
+            }
+            return self.packet_load(size);
+        }
+        // LLVM writes loads of up to 32 bits into the half that they fill.
+        if width == Width::W32 && (signed || size == Size::Dw) {
+            return Err(self.expected("a 64-bit register on the left"));
+        }
+        let (base, off) = self.address()?;
+        Ok(Insn::Load { size, signed, dst, base, off })
+    }
+
+    /// `[5]`, `[r1]`, `[r1 + 5]`.
+    fn packet_load(&mut self, size: Size) -> Parsed<Insn> {
+        self.expect("[")?;
+        let insn = match self.accept_register_of(Width::W64) {
+            None => Insn::LdAbs { size, imm: self.imm32()? },
+            Some(src) if self.peek_text() == "]" => Insn::LdInd { size, src, imm: 0 },
+            Some(src) => {
+                // The log joins the offset by `+` whatever its sign.
+                if self.peek_text() == "+" && self.peek_second() == "-" {
+                    self.accept("+");
+                }
+                Insn::LdInd { size, src, imm: self.imm32()? }
+            }
+        };
+        self.expect("]")?;
+        Ok(insn)
+    }
+
+    /// The right-hand sides that begin with a word.
+    fn function(&mut self, width: Width, dst: Reg) -> Parsed<Item<'a>> {
+        let swap = self.sign(|row| match row.kind {
+            Kind::Swap(op, width) => Some((op, width)),
+            _ => None,
+        });
+        if let Some((op, swapped)) = swap {
+            self.same_register(width, dst)?;
+            return Ok(Insn::Swap { op, width: swapped, dst }.into());
+        }
+        if self.accept(Kind::LoadAcquire.row().sign) {
+            self.expect("(")?;
+            let Place { size, base, off } = self.place()?;
+            self.expect(")")?;
+            return Ok(Insn::LoadAcquire { size, dst, base, off }.into());
+        }
+        if self.accept(Kind::AddrSpaceCast(AddrSpaceCast::ToUser).row().sign) {
+            return self.addr_space_cast(dst).map(Item::from);
+        }
+        if let Some(item) = self.reference(dst)? {
+            return Ok(item);
+        }
+        self.fetching_atomic(dst).map(Item::from)
+    }
+
+    /// `(r1, 0, 1)`.
+    fn addr_space_cast(&mut self, dst: Reg) -> Parsed<Insn> {
+        self.expect("(")?;
+        let src = self.register_of(Width::W64)?;
+        self.expect(",")?;
+        let at = self.at();
+        let from = self.number("an address space")?;
+        self.expect(",")?;
+        let to = self.number("an address space")?;
+        self.expect(")")?;
+        let cast = match (from, to) {
+            (0, 1) => AddrSpaceCast::ToUser,
+            (1, 0) => AddrSpaceCast::ToKernel,
+            _ => return Err(out_of_range(at, from, "a cast between address spaces 0 and 1")),
+        };
+        Ok(Insn::AddrSpaceCast { cast, dst, src })
+    }
+
+    /// Wide loads of something else than a constant, as the disassembler writes them.
+    pub(super) fn reference(&mut self, dst: Reg) -> Parsed<Option<Item<'a>>> {
+        let imm = match (self.peek_text(), self.peek_second()) {
+            ("map", "[") => self.map_reference()?,
+            ("btf", "[") => {
+                self.accept("btf");
+                let btf_fd = self.bracketed("fd")?;
+                let id = self.bracketed("id")?.cast_unsigned();
+                Imm64::BtfId { id, btf_fd }
+            }
+            ("subprog", "[") => {
+                self.accept("subprog");
+                self.expect("[")?;
+                let item = self.long_jump(|off| Insn::LdImm64 { dst, imm: Imm64::Func(off) })?;
+                self.expect("]")?;
+                return Ok(Some(item));
+            }
+            _ => return Ok(None),
+        };
+        Ok(Some(Insn::LdImm64 { dst, imm }.into()))
+    }
+
+    /// `map[fd:3]`, `map[idx:3][0]+8`.
+    fn map_reference(&mut self) -> Parsed<Imm64> {
+        self.expect("map")?;
+        self.expect("[")?;
+        let by_fd = self.accept("fd");
+        if !by_fd && !self.accept("idx") {
+            return Err(self.expected("`fd` or `idx`"));
+        }
+        self.expect(":")?;
+        let number = self.imm32()?;
+        self.expect("]")?;
+        if !self.accept("[") {
+            return Ok(if by_fd { Imm64::MapFd(number) } else { Imm64::MapIdx(number) });
+        }
+        self.expect("0")?;
+        self.expect("]")?;
+        let off = self.u32()?;
+        Ok(if by_fd {
+            Imm64::MapValue { fd: number, off }
+        } else {
+            Imm64::MapIdxValue { idx: number, off }
+        })
+    }
+
+    /// `[name:5]`.
+    fn bracketed(&mut self, name: &str) -> Parsed<i32> {
+        self.expect("[")?;
+        self.expect(name)?;
+        self.expect(":")?;
+        let number = self.imm32()?;
+        self.expect("]")?;
+        Ok(number)
+    }
+
+    /// The log's `atomic_fetch_add((u32 *)(r1 +0), r2)` and `atomic64_…`, and LLVM's
+    /// `xchg32_32(r1 + 0, w2)`, `cmpxchg_64(r1 + 0, r0, r2)`.
+    fn fetching_atomic(&mut self, dst: Reg) -> Parsed<Insn> {
+        let (op, llvm_size) = self.atomic_function()?;
+        self.expect("(")?;
+        let (size, base, off) = match llvm_size {
+            Some(size) => {
+                let base = self.register_of(Width::W64)?;
+                (size, base, self.offset()?)
+            }
+            None => {
+                let Place { size, base, off } = self.place()?;
+                (self.atomic_size(size)?, base, off)
+            }
+        };
+        self.expect(",")?;
+        if op == AtomicOp::Cmpxchg {
+            let at = self.at();
+            if self.any_register()? != Reg::R0 || dst != Reg::R0 {
+                return Err(at.error(AsmErrorKind::Expected {
+                    what: "r0 as the compared and the returned value".into(),
+                    found: "another register".into(),
+                }));
+            }
+            self.expect(",")?;
+        }
+        let at = self.at();
+        let src = self.any_register()?;
+        if op != AtomicOp::Cmpxchg && src != dst {
+            return Err(at.error(AsmErrorKind::Expected {
+                what: alloc::format!("{dst}, which receives the old value"),
+                found: alloc::format!("`{src}`"),
+            }));
+        }
+        self.expect(")")?;
+        Ok(Insn::Atomic { op, size, base, off, src })
+    }
+
+    /// The name of an atomic function, and its size where LLVM's names say it.
+    fn atomic_function(&mut self) -> Parsed<(AtomicOp, Option<AtomicSize>)> {
+        const LLVM: [(&str, AtomicSize); 2] = [("_64", AtomicSize::Dw), ("32_32", AtomicSize::W)];
+        let name = self.peek_text();
+        let fetching = |text: &str| {
+            ROWS.iter().find_map(|row| match row.kind {
+                Kind::Atomic(op) if op.old_value_to(Reg::R0).is_some() && row.sign == text => {
+                    Some(op)
+                }
+                _ => None,
+            })
+        };
+        let log = name.strip_prefix("atomic64_").or_else(|| name.strip_prefix("atomic_"));
+        let found = log.and_then(fetching).map(|op| (op, None)).or_else(|| {
+            LLVM.iter().find_map(|&(suffix, size)| {
+                Some((fetching(name.strip_suffix(suffix)?)?, Some(size)))
+            })
+        });
+        match found {
+            Some(found) => {
+                self.accept(name);
+                Ok(found)
+            }
+            None => Err(self.expected("a value")),
+        }
+    }
+
+    /// `(u32 *)(r1 +4)`.
+    fn place(&mut self) -> Parsed<Place> {
+        let (signed, size) = self.pointer_type()?;
+        if signed {
+            return Err(self.expected("an unsigned type in an atomic access"));
+        }
+        let (base, off) = self.address()?;
+        Ok(Place { size, base, off })
+    }
+
+    /// `(u32 *)`: whether it is signed, and its size.
+    fn pointer_type(&mut self) -> Parsed<(bool, Size)> {
+        self.expect("(")?;
+        let name = self.peek_text();
+        let found = [Kind::Load, Kind::LoadSx].into_iter().find_map(|kind| {
+            let row = kind.row();
+            let bits: u32 = name.strip_prefix(row.sign)?.parse().ok()?;
+            let size = row.opcodes().map(|code| code.size()).find(|s| s.bytes() * 8 == bits)?;
+            Some((kind == Kind::LoadSx, size))
+        });
+        let found = found.ok_or_else(|| self.expected("u8, u16, u32, u64, s8, s16 or s32"))?;
+        self.accept(name);
+        self.expect("*")?;
+        self.expect(")")?;
+        Ok(found)
+    }
+
+    /// `(r1 +4)`.
+    fn address(&mut self) -> Parsed<(Reg, i16)> {
+        self.expect("(")?;
+        let base = self.register_of(Width::W64)?;
+        let off = self.offset()?;
+        self.expect(")")?;
+        Ok((base, off))
+    }
+
+    /// The stored value; LLVM writes 32-bit registers for up to 4 bytes.
+    fn stored(&mut self, size: Size) -> Parsed<Operand> {
+        if size != Size::Dw {
+            if let Some(reg) = self.accept_register_of(Width::W32) {
+                return Ok(Operand::Reg(reg));
+            }
+        }
+        self.operand(Width::W64)
+    }
+
+    fn atomic_size(&self, size: Size) -> Parsed<AtomicSize> {
+        match size {
+            Size::W => Ok(AtomicSize::W),
+            Size::Dw => Ok(AtomicSize::Dw),
+            Size::B | Size::H => Err(self.expected("u32 or u64 in an atomic operation")),
+        }
+    }
+
+    /// The operand of `r1 = -r1` and `r1 = be16 r1`, which is always the destination.
+    fn same_register(&mut self, width: Width, dst: Reg) -> Parsed<()> {
+        let at = self.at();
+        match self.accept_register() {
+            Some(found) if found == (width, dst) => Ok(()),
+            _ => Err(at.error(AsmErrorKind::Expected {
+                what: "the register on the left".into(),
+                found: "something else".into(),
+            })),
+        }
+    }
+
+    /// Reads what `pick` chooses among the rows by the sign that comes next.
+    fn sign<T>(&mut self, pick: impl Fn(&Row) -> Option<T>) -> Option<T> {
+        let text = self.peek_text();
+        let found = ROWS.iter().filter(|row| row.sign == text).find_map(|row| pick(row))?;
+        self.accept(text);
+        Some(found)
+    }
+}
+
+const ROW_GOTO: &Row = Kind::Jump(JumpForm::Short).row();
