@@ -292,3 +292,31 @@ pub struct HelperDecl {
     /// Its result.
     pub ret: Ret,
 }
+
+impl HelperDecl {
+    /// A helper of no group, with no flag set and no map operation.
+    #[must_use]
+    pub const fn new(
+        id: HelperId,
+        name: &'static str,
+        doc: &'static str,
+        since: Version,
+        args: &'static [Arg],
+        ret: Ret,
+    ) -> Self {
+        Self {
+            id,
+            name,
+            doc,
+            since,
+            gpl_only: false,
+            might_sleep: false,
+            changes_packet: false,
+            packet_access: false,
+            groups: &[],
+            map_op: None,
+            args,
+            ret,
+        }
+    }
+}

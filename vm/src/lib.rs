@@ -11,6 +11,7 @@
 #![deny(unsafe_code)]
 
 pub mod call;
+pub mod engine;
 pub mod map;
 pub mod mem;
 pub mod registry;

@@ -7,6 +7,7 @@
 
 use crate::mem::GuestAddr;
 use crate::run::Cpu;
+use crate::world::ProgId;
 use std::any::Any;
 use std::ops::ControlFlow;
 use ubpf_abi::map::MapDef;
@@ -141,6 +142,12 @@ pub trait Map: Any + Send + Sync {
 
     /// Address of the one value that `BPF_PSEUDO_MAP_VALUE` refers to.
     fn direct_value(&self) -> Option<GuestAddr> {
+        None
+    }
+
+    /// The program in slot `index`, for tail calls; `None` in other map types.
+    fn prog_at(&self, index: u32) -> Option<ProgId> {
+        let _ = index;
         None
     }
 

@@ -26,6 +26,12 @@ pub struct HelperDef {
     pub body: Option<HelperFn>,
 }
 
+/// How a map is made.
+pub type CreateMap = fn(&World, &MapDef) -> Result<Arc<dyn Map>, Errno>;
+
+/// How an input becomes a context.
+pub type PrepareRun = fn(&World, &Input) -> Result<Box<dyn RunState>, InputError>;
+
 /// A map type: what it is and how one is made.
 #[derive(Clone, Copy)]
 pub struct MapTypeDef {
@@ -33,7 +39,7 @@ pub struct MapTypeDef {
     pub decl: MapTypeDecl,
     /// Creates a map, checking the definition as the kernel does. `inner` is the template of
     /// maps of maps.
-    pub create: fn(&World, &MapDef) -> Result<Arc<dyn Map>, Errno>,
+    pub create: CreateMap,
 }
 
 /// A program type: what it is and how an input becomes its context.
@@ -42,7 +48,7 @@ pub struct ProgTypeDef {
     /// Description.
     pub decl: ProgTypeDecl,
     /// Builds the context and whatever it points to inside the world's cage.
-    pub prepare: fn(&World, &Input) -> Result<Box<dyn RunState>, InputError>,
+    pub prepare: PrepareRun,
 }
 
 /// Everything a platform offers.

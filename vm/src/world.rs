@@ -3,22 +3,34 @@
 //! It owns guest memory, the maps and loaded programs (each reachable from the guest by an
 //! address or an index), and the environment: clock, CPUs, devices, trace log. What the
 //! environment is, `ubpf-helpers` decides; here it is opaque.
+//!
+//! Maps and programs stay for as long as the world does. That makes looking them up free of
+//! locks and reference counts, and no pointer a program holds can dangle.
 
+use crate::engine::Image;
 use crate::map::Map;
-use crate::mem::{Cage, GuestAddr};
+use crate::mem::{Cage, FUNCTIONS, GuestAddr};
+use boxcar::Vec as AppendVec;
 use std::any::Any;
-use std::sync::{Arc, RwLock};
-use ubpf_abi::Kernel;
+use std::sync::Arc;
+use ubpf_abi::{Errno, Kernel};
 
 /// Guest addresses that stand for map objects: entry `n` lies at `MAP_OBJECTS + n * 256`.
 pub const MAP_OBJECTS: u32 = 0xf000_0000;
 /// Distance between map objects.
 pub const MAP_OBJECT_BYTES: u32 = 256;
+/// Maps and programs, each, that a world can hold.
+pub const MAX_OBJECTS: u32 = (FUNCTIONS - MAP_OBJECTS) / MAP_OBJECT_BYTES;
+
+/// Index of a loaded program in its world: what prog arrays hold in place of file descriptors.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ProgId(pub u32);
 
 /// The emulated kernel.
 pub struct World {
     cage: Arc<Cage>,
-    maps: RwLock<Vec<Arc<dyn Map>>>,
+    maps: AppendVec<Arc<dyn Map>>,
+    progs: AppendVec<Arc<dyn Image>>,
     environment: Box<dyn Any + Send + Sync>,
     kernel: Kernel,
     cpus: u32,
@@ -33,18 +45,13 @@ impl World {
         cpus: u32,
         environment: Box<dyn Any + Send + Sync>,
     ) -> Self {
-        Self {
-            cage,
-            maps: RwLock::new(Vec::new()),
-            environment,
-            kernel,
-            cpus: cpus.max(1),
-        }
+        let (maps, progs) = (AppendVec::new(), AppendVec::new());
+        Self { cage, maps, progs, environment, kernel, cpus: cpus.max(1) }
     }
 
     /// Guest memory.
     #[must_use]
-    pub fn cage(&self) -> &Arc<Cage> {
+    pub const fn cage(&self) -> &Arc<Cage> {
         &self.cage
     }
 
@@ -67,27 +74,53 @@ impl World {
     }
 
     /// Adds a map and returns the address by which programs know it.
-    pub fn add_map(&self, map: Arc<dyn Map>) -> GuestAddr {
-        let mut maps = self
-            .maps
-            .write()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
-        let index = maps.len() as u32;
-        maps.push(map);
-        GuestAddr(MAP_OBJECTS + index * MAP_OBJECT_BYTES)
+    ///
+    /// # Errors
+    /// `ENOSPC` when there are [`MAX_OBJECTS`] of them.
+    pub fn add_map(&self, map: Arc<dyn Map>) -> Result<GuestAddr, Errno> {
+        let index = push(&self.maps, map)?;
+        Ok(GuestAddr(MAP_OBJECTS + index * MAP_OBJECT_BYTES))
     }
 
     /// The map that a guest pointer stands for.
     #[must_use]
     pub fn map_at(&self, pointer: u64) -> Option<Arc<dyn Map>> {
-        let off = u32::try_from(pointer).ok()?.checked_sub(MAP_OBJECTS)?;
-        if off % MAP_OBJECT_BYTES != 0 {
-            return None;
-        }
-        let maps = self
-            .maps
-            .read()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
-        maps.get((off / MAP_OBJECT_BYTES) as usize).cloned()
+        self.map(pointer).cloned()
     }
+
+    /// The same, borrowed: what helpers use.
+    #[must_use]
+    pub fn map_ref(&self, pointer: u64) -> Option<&dyn Map> {
+        self.map(pointer).map(|map| &**map)
+    }
+
+    fn map(&self, pointer: u64) -> Option<&Arc<dyn Map>> {
+        let off = u32::try_from(pointer).ok()?.checked_sub(MAP_OBJECTS)?;
+        let index = off / MAP_OBJECT_BYTES;
+        self.maps.get(index as usize).filter(|_| off.is_multiple_of(MAP_OBJECT_BYTES))
+    }
+
+    /// Adds a program, ready to run, and returns the number by which prog arrays know it.
+    ///
+    /// # Errors
+    /// `ENOSPC` when there are [`MAX_OBJECTS`] of them.
+    pub fn add_prog(&self, image: Arc<dyn Image>) -> Result<ProgId, Errno> {
+        push(&self.progs, image).map(ProgId)
+    }
+
+    /// The program with this number.
+    #[must_use]
+    pub fn prog(&self, id: ProgId) -> Option<&Arc<dyn Image>> {
+        self.progs.get(id.0 as usize)
+    }
+}
+
+/// Appends and gives the index, while there is room.
+fn push<T>(list: &AppendVec<T>, item: T) -> Result<u32, Errno> {
+    if list.count() >= MAX_OBJECTS as usize {
+        return Err(Errno::ENOSPC);
+    }
+    let index = u32::try_from(list.push(item)).map_err(|_| Errno::ENOSPC)?;
+    // Racing callers may get past the test above together; their objects are out of reach.
+    if index < MAX_OBJECTS { Ok(index) } else { Err(Errno::ENOSPC) }
 }

@@ -7,14 +7,20 @@ use super::region::{Elements, Perm, Region, RegionKind, RegionSpec};
 use core::fmt;
 use core::ptr::NonNull;
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use smallvec::SmallVec;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use ubpf_abi::Access;
 
 /// Bytes behind a region that stay unmapped, at the least.
 const GAP_BYTES: u64 = 4096;
-/// What helpers copy at once at most: [`Cage::read_vec`] refuses more.
-pub const MAX_COPY_BYTES: u32 = 1 << 20;
+/// What is copied out at once at most, more than any map value or packet has.
+pub const MAX_COPY_BYTES: u32 = 8 << 20;
+/// Bytes of a string that [`Cage::read_str`] looks at, final zero included.
+pub const MAX_STR_BYTES: u32 = 4096;
+
+/// A copy of guest bytes, inline while it is short.
+pub type Bytes = SmallVec<[u8; 64]>;
 
 /// Guest memory of one world.
 pub struct Cage {
@@ -63,14 +69,7 @@ impl Cage {
     /// # Errors
     /// [`MemError`] when there is no room, the host refuses, or the elements do not fit.
     pub fn alloc(self: &Arc<Self>, spec: RegionSpec) -> Result<Region, MemError> {
-        let RegionSpec {
-            space,
-            bytes,
-            perm,
-            kind,
-            label,
-            elements,
-        } = spec;
+        let RegionSpec { space, bytes, perm, kind, label, elements } = spec;
         if elements.is_some_and(|e| e.bytes == 0 || e.bytes > e.stride) {
             let what = "an element is empty or larger than its stride";
             return Err(MemError::BadLayout { bytes, what });
@@ -92,17 +91,7 @@ impl Cage {
             }
         };
         self.memory.show(reach, reach, elements, perm);
-        books.regions.insert(
-            start,
-            Entry {
-                reach,
-                visible: reach,
-                elements,
-                perm,
-                kind,
-                label,
-            },
-        );
+        books.regions.insert(start, Entry { reach, visible: reach, elements, perm, kind, label });
         drop(books);
         Ok(Region::new(Arc::clone(self), reach))
     }
@@ -145,10 +134,7 @@ impl Cage {
     pub(super) fn set_bounds(&self, reach: &Reach, off: u32, len: u32) -> Result<(), MemError> {
         let Some(visible) = reach.part(off, len as usize) else {
             let what = "the visible part leaves the region";
-            return Err(MemError::BadLayout {
-                bytes: reach.len().into(),
-                what,
-            });
+            return Err(MemError::BadLayout { bytes: reach.len().into(), what });
         };
         self.change(reach, |entry| entry.visible = visible);
         Ok(())
@@ -162,8 +148,7 @@ impl Cage {
         let mut books = self.books();
         if let Some(entry) = books.regions.get_mut(&reach.start().0) {
             change(entry);
-            self.memory
-                .show(entry.reach, entry.visible, entry.elements, entry.perm);
+            self.memory.show(entry.reach, entry.visible, entry.elements, entry.perm);
             self.epoch.fetch_add(1, Ordering::Release);
         }
     }
@@ -192,19 +177,51 @@ impl Cage {
     /// # Errors
     /// [`Fault`] when programs may not load all of these bytes, or they are more than
     /// [`MAX_COPY_BYTES`].
-    pub fn read_vec(&self, addr: impl Into<u64>, len: u32) -> Result<Vec<u8>, Fault> {
+    pub fn read_bytes(&self, addr: impl Into<u64>, len: u32) -> Result<Bytes, Fault> {
         let addr = addr.into();
         if len > MAX_COPY_BYTES {
-            return Err(Fault {
-                addr,
-                size: len,
-                access: Access::Read,
-            });
+            return Err(Fault { addr, size: len, access: Access::Read });
         }
         let reach = self.check(addr, len as usize, Access::Read)?;
-        let mut bytes = vec![0; len as usize];
+        let mut bytes = Bytes::from_elem(0, len as usize);
         self.memory.read(reach, &mut bytes);
         Ok(bytes)
+    }
+
+    /// [`Cage::read_bytes`] as a `Vec`.
+    ///
+    /// # Errors
+    /// The same.
+    pub fn read_vec(&self, addr: impl Into<u64>, len: u32) -> Result<Vec<u8>, Fault> {
+        self.read_bytes(addr, len).map(Bytes::into_vec)
+    }
+
+    /// Copies out a zero-terminated string, without its zero.
+    ///
+    /// # Errors
+    /// [`Fault`] at the first byte that programs may not load, or when there is no zero in the
+    /// first [`MAX_STR_BYTES`].
+    pub fn read_str(&self, addr: impl Into<u64>) -> Result<Bytes, Fault> {
+        let addr = addr.into();
+        let mut text = Bytes::new();
+        for at in addr..addr.saturating_add(MAX_STR_BYTES.into()) {
+            match self.load(at)? {
+                0 => return Ok(text),
+                byte => text.push(byte),
+            }
+        }
+        Err(Fault { addr, size: MAX_STR_BYTES, access: Access::Read })
+    }
+
+    /// Bytes from `addr` on that programs may access in this way: to the end of the region or
+    /// element there, or 0.
+    #[must_use]
+    pub fn accessible(&self, addr: impl Into<u64>, access: Access) -> u32 {
+        let addr = addr.into();
+        self.memory.find(addr).filter(|found| found.allows(access)).map_or(0, |found| {
+            let end = u64::from(found.reach.start()) + u64::from(found.reach.len());
+            u32::try_from(end.saturating_sub(addr)).unwrap_or(0)
+        })
     }
 
     /// Copies in.
@@ -267,9 +284,7 @@ impl Cage {
     pub fn load<W: Word>(&self, addr: impl Into<u64>) -> Result<W, Fault> {
         let addr = addr.into();
         let reach = self.check(addr, size_of::<W>(), Access::Read)?;
-        self.memory
-            .load(reach)
-            .ok_or(fault(addr, size_of::<W>(), Access::Read))
+        self.memory.load(reach).ok_or(fault(addr, size_of::<W>(), Access::Read))
     }
 
     /// Writes a little-endian word.
@@ -279,9 +294,7 @@ impl Cage {
     pub fn store<W: Word>(&self, addr: impl Into<u64>, value: W) -> Result<(), Fault> {
         let addr = addr.into();
         let reach = self.check(addr, size_of::<W>(), Access::Write)?;
-        self.memory
-            .store(reach, value)
-            .ok_or(fault(addr, size_of::<W>(), Access::Write))
+        self.memory.store(reach, value).ok_or(fault(addr, size_of::<W>(), Access::Write))
     }
 
     /// The four bytes at `addr` as a cell for atomic operations, in the host's byte order.
@@ -291,9 +304,7 @@ impl Cage {
     pub fn atomic_u32(&self, addr: impl Into<u64>) -> Result<&AtomicU32, Fault> {
         let addr = addr.into();
         let reach = self.check(addr, 4, Access::Write)?;
-        self.memory
-            .atomic_u32(reach)
-            .ok_or(fault(addr, 4, Access::Write))
+        self.memory.atomic_u32(reach).ok_or(fault(addr, 4, Access::Write))
     }
 
     /// The eight bytes at `addr` as a cell for atomic operations, in the host's byte order.
@@ -303,9 +314,7 @@ impl Cage {
     pub fn atomic_u64(&self, addr: impl Into<u64>) -> Result<&AtomicU64, Fault> {
         let addr = addr.into();
         let reach = self.check(addr, 8, Access::Write)?;
-        self.memory
-            .atomic_u64(reach)
-            .ok_or(fault(addr, 8, Access::Write))
+        self.memory.atomic_u64(reach).ok_or(fault(addr, 8, Access::Write))
     }
 
     /// Checks that programs may access `len` bytes at `addr`, all in one region or element. No
@@ -340,9 +349,7 @@ impl Cage {
             _ if len == 0 => return Ok(Reach::default()),
             _ => return Err(fault),
         };
-        let off = u32::try_from(addr)
-            .map_err(|_| fault)?
-            .wrapping_sub(found.reach.start().0);
+        let off = u32::try_from(addr).map_err(|_| fault)?.wrapping_sub(found.reach.start().0);
         found.reach.part(off, len).ok_or(fault)
     }
 
@@ -351,36 +358,19 @@ impl Cage {
     pub fn describe(&self, addr: u64) -> Option<Near> {
         let addr = u32::try_from(addr).ok()?;
         let books = self.books();
-        let before = books
-            .regions
-            .range(..=addr)
-            .next_back()
-            .map(|(_, e)| e.near(addr));
-        let after = books
-            .regions
-            .range(addr..)
-            .next()
-            .map(|(_, e)| e.near(addr));
-        before
-            .into_iter()
-            .chain(after)
-            .min_by_key(|near| near.place.distance())
+        let before = books.regions.range(..=addr).next_back().map(|(_, e)| e.near(addr));
+        let after = books.regions.range(addr..).next().map(|(_, e)| e.near(addr));
+        before.into_iter().chain(after).min_by_key(|near| near.place.distance())
     }
 }
 
 fn fault(addr: u64, len: usize, access: Access) -> Fault {
-    Fault {
-        addr,
-        size: u32::try_from(len).unwrap_or(u32::MAX),
-        access,
-    }
+    Fault { addr, size: u32::try_from(len).unwrap_or(u32::MAX), access }
 }
 
 impl fmt::Debug for Cage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Cage")
-            .field("host", &self.memory.host())
-            .finish_non_exhaustive()
+        f.debug_struct("Cage").field("host", &self.memory.host()).finish_non_exhaustive()
     }
 }
 
@@ -400,14 +390,7 @@ impl Entry {
             Some(off) => Place::Past(off - bytes),
         };
         let (kind, label, perm) = (self.kind, Arc::clone(&self.label), self.perm);
-        Near {
-            kind,
-            label,
-            start: GuestAddr(start),
-            bytes,
-            perm,
-            place,
-        }
+        Near { kind, label, start: GuestAddr(start), bytes, perm, place }
     }
 }
 

@@ -54,10 +54,7 @@ impl Reach {
     pub(super) fn part(&self, off: u32, len: usize) -> Option<Self> {
         let len = u32::try_from(len).ok()?;
         let end = off.checked_add(len)?;
-        (end <= self.len).then(|| Self {
-            start: self.start + off,
-            len,
-        })
+        (end <= self.len).then(|| Self { start: self.start + off, len })
     }
 
     const fn pack(self) -> u64 {
@@ -65,10 +62,7 @@ impl Reach {
     }
 
     const fn unpack(bits: u64) -> Self {
-        Self {
-            start: (bits >> 32) as u32,
-            len: bits as u32,
-        }
+        Self { start: (bits >> 32) as u32, len: bits as u32 }
     }
 }
 
@@ -134,14 +128,8 @@ impl Memory {
         // SAFETY: the guard lies inside the mapping just made.
         let host = unsafe { base.cast::<u8>().add(GUARD_BYTES) };
         let host = NonNull::new(host).expect("a mapping is not at address 0");
-        let chunks = (0..GRANULES / CHUNK_SLOTS)
-            .map(|_| OnceLock::new())
-            .collect();
-        Ok(Self {
-            host,
-            page_bytes: rustix::param::page_size(),
-            chunks,
-        })
+        let chunks = (0..GRANULES / CHUNK_SLOTS).map(|_| OnceLock::new()).collect();
+        Ok(Self { host, page_bytes: rustix::param::page_size(), chunks })
     }
 
     /// Host address of guest address 0, for generated code.
@@ -151,15 +139,9 @@ impl Memory {
 
     /// Makes `len` bytes from `start` on accessible to the host, zero if they never were before.
     pub(super) fn commit(&self, start: GuestAddr, len: u32) -> Result<Reach, MemError> {
-        let reach = Reach {
-            start: start.0,
-            len,
-        };
+        let reach = Reach { start: start.0, len };
         let bytes = self.pages(reach);
-        assert!(
-            start.0 as usize + bytes <= CAGE_BYTES,
-            "regions lie inside the cage"
-        );
+        assert!(start.0 as usize + bytes <= CAGE_BYTES, "regions lie inside the cage");
         if bytes > 0 {
             // SAFETY: the pages lie inside the reservation (asserted), and making them
             // accessible takes nothing from anybody.
@@ -214,18 +196,12 @@ impl Drop for Memory {
             let base = self.host.as_ptr().sub(GUARD_BYTES);
             rustix::mm::munmap(base.cast::<c_void>(), CAGE_BYTES + 2 * GUARD_BYTES)
         };
-        debug_assert!(
-            unmapped.is_ok(),
-            "the reservation can be unmapped: {unmapped:?}"
-        );
+        debug_assert!(unmapped.is_ok(), "the reservation can be unmapped: {unmapped:?}");
     }
 }
 
 fn refused(action: &'static str, errno: rustix::io::Errno) -> MemError {
-    MemError::Host {
-        action,
-        source: errno.into(),
-    }
+    MemError::Host { action, source: errno.into() }
 }
 
 /// The region table.
@@ -270,9 +246,7 @@ impl Memory {
         let visible = Reach::unpack(slot.bounds.load(Ordering::Acquire));
         let elements = slot.elements.load(Ordering::Relaxed);
         let perm = slot.perm.load(Ordering::Relaxed);
-        let off = addr
-            .checked_sub(visible.start)
-            .filter(|&off| off < visible.len)?;
+        let off = addr.checked_sub(visible.start).filter(|&off| off < visible.len)?;
         let (stride, bytes) = ((elements >> 32) as u32, elements as u32);
         let reach = match off.checked_div(stride) {
             None => visible,
@@ -287,11 +261,7 @@ impl Memory {
 
 impl Slot {
     const fn new() -> Self {
-        Self {
-            bounds: AtomicU64::new(0),
-            elements: AtomicU64::new(0),
-            perm: AtomicU8::new(0),
-        }
+        Self { bounds: AtomicU64::new(0), elements: AtomicU64::new(0), perm: AtomicU8::new(0) }
     }
 }
 
@@ -356,10 +326,7 @@ unsafe fn load_at<W: Word>(at: *const u8) -> W {
 #[inline(always)]
 unsafe fn store_at<W: Word>(at: *mut u8, value: W) {
     // SAFETY: the caller vouches for the bytes; `Unaligned` needs no alignment.
-    unsafe {
-        at.cast::<Unaligned<W>>()
-            .write_volatile(Unaligned(value.swap_le()))
-    }
+    unsafe { at.cast::<Unaligned<W>>().write_volatile(Unaligned(value.swap_le())) }
 }
 
 /// Accesses to reaches.
@@ -440,11 +407,7 @@ impl Memory {
             // SAFETY: `index` is below the length of both reaches (invariant 2).
             unsafe { store_at::<u8>(to_at.add(index), load_at(from_at.add(index))) }
         };
-        if from.start < to.start {
-            (0..len).rev().for_each(byte)
-        } else {
-            (0..len).for_each(byte)
-        }
+        if from.start < to.start { (0..len).rev().for_each(byte) } else { (0..len).for_each(byte) }
     }
 
     /// A four-byte cell for atomic operations, when the reach is one and aligned.
@@ -498,11 +461,7 @@ impl Window<'_> {
     const fn offset<W: Word>(&self, addr: u64) -> Option<usize> {
         let off = addr.wrapping_sub(self.start);
         // No sum here can wrap: `last` is below 4 GiB.
-        if off <= self.last + (8 - size_of::<W>() as u64) {
-            Some(off as usize)
-        } else {
-            None
-        }
+        if off <= self.last + (8 - size_of::<W>() as u64) { Some(off as usize) } else { None }
     }
 
     /// Reads the word at guest address `addr`, or nothing when it is not all inside.
@@ -510,15 +469,13 @@ impl Window<'_> {
     #[must_use]
     pub fn load<W: Word>(&self, addr: u64) -> Option<W> {
         // SAFETY: the word lies inside the window (invariant 3).
-        self.offset::<W>(addr)
-            .map(|off| unsafe { load_at(self.host.add(off)) })
+        self.offset::<W>(addr).map(|off| unsafe { load_at(self.host.add(off)) })
     }
 
     /// Writes the word at guest address `addr`; `None` when it is not all inside.
     #[inline(always)]
     pub fn store<W: Word>(&self, addr: u64, value: W) -> Option<()> {
         // SAFETY: the word lies inside the window (invariant 3).
-        self.offset::<W>(addr)
-            .map(|off| unsafe { store_at(self.host.add(off), value) })
+        self.offset::<W>(addr).map(|off| unsafe { store_at(self.host.add(off), value) })
     }
 }

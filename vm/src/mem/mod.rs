@@ -32,7 +32,7 @@ mod memory;
 mod region;
 
 pub use addr::{FUNCTIONS, GRANULE_BYTES, GuestAddr, KERNEL_SPACE, Space, USER_SPACE};
-pub use cage::{Cage, MAX_COPY_BYTES};
+pub use cage::{Bytes, Cage, MAX_COPY_BYTES, MAX_STR_BYTES};
 pub use fault::{Fault, MemError, Near, Place};
 pub use memory::{Window, Word};
 pub use region::{Elements, Perm, Region, RegionKind, RegionSpec};

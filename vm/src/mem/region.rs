@@ -158,11 +158,7 @@ impl Region {
     /// The address of the byte at `off`, or `None` past the end.
     #[must_use]
     pub fn at(&self, off: u32) -> Option<GuestAddr> {
-        if off > self.len() {
-            None
-        } else {
-            self.addr().checked_add(off)
-        }
+        if off > self.len() { None } else { self.addr().checked_add(off) }
     }
 
     /// Where it lies.
@@ -243,10 +239,7 @@ impl Region {
     /// [`Fault`] when it is not all inside.
     pub fn load<W: Word>(&self, off: u32) -> Result<W, Fault> {
         let part = self.part(off, size_of::<W>(), Access::Read)?;
-        self.cage
-            .memory()
-            .load(part)
-            .ok_or(self.fault(off, size_of::<W>(), Access::Read))
+        self.cage.memory().load(part).ok_or(self.fault(off, size_of::<W>(), Access::Read))
     }
 
     /// Writes a little-endian word.
@@ -258,18 +251,12 @@ impl Region {
     }
 
     fn part(&self, off: u32, len: usize, access: Access) -> Result<Reach, Fault> {
-        self.reach
-            .part(off, len)
-            .ok_or_else(|| self.fault(off, len, access))
+        self.reach.part(off, len).ok_or_else(|| self.fault(off, len, access))
     }
 
     fn fault(&self, off: u32, len: usize, access: Access) -> Fault {
         let addr = u64::from(self.addr()) + u64::from(off);
-        Fault {
-            addr,
-            size: u32::try_from(len).unwrap_or(u32::MAX),
-            access,
-        }
+        Fault { addr, size: u32::try_from(len).unwrap_or(u32::MAX), access }
     }
 }
 

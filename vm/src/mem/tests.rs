@@ -20,16 +20,9 @@ fn bounds_are_exact_to_the_byte() {
     assert_eq!(cage.load::<u8>(end - 1), Ok(7));
     assert_eq!(cage.load::<u32>(end - 4), Ok(0x0707_0707));
     let fault = cage.load::<u32>(end - 3).unwrap_err();
-    assert_eq!(
-        (fault.addr, fault.size, fault.access),
-        (end - 3, 4, Access::Read)
-    );
+    assert_eq!((fault.addr, fault.size, fault.access), (end - 3, 4, Access::Read));
     assert!(cage.write(end - 1, &[0, 0]).is_err());
-    assert_eq!(
-        cage.load::<u8>(end - 1),
-        Ok(7),
-        "a refused write writes nothing"
-    );
+    assert_eq!(cage.load::<u8>(end - 1), Ok(7), "a refused write writes nothing");
     assert!(cage.load::<u8>(u64::from(region.addr()) - 1).is_err());
 }
 
@@ -46,24 +39,15 @@ fn null_and_addresses_beyond_32_bits_fault() {
 #[test]
 fn elements_do_not_reach_into_each_other() {
     let cage = cage();
-    let spec = values(64).elements(Elements {
-        stride: 16,
-        bytes: 12,
-    });
+    let spec = values(64).elements(Elements { stride: 16, bytes: 12 });
     let region = cage.alloc(spec).unwrap();
     let second = u64::from(region.at(16).unwrap());
     assert!(cage.store(second + 4, 1_u64).is_ok());
     assert!(cage.store(second + 8, 1_u64).is_err());
     assert!(cage.store(second - 4, 1_u32).is_err());
-    assert!(
-        region.store(8, 1_u64).is_ok(),
-        "the owner is not bound by elements"
-    );
+    assert!(region.store(8, 1_u64).is_ok(), "the owner is not bound by elements");
     let near = cage.describe(second + 13).unwrap();
-    assert_eq!(
-        near.to_string(),
-        "1 bytes past the end of map value of 'stats' (12 bytes)"
-    );
+    assert_eq!(near.to_string(), "1 bytes past the end of map value of 'stats' (12 bytes)");
 }
 
 #[test]
@@ -85,9 +69,7 @@ fn permissions_bind_programs_and_not_the_owner() {
 #[test]
 fn a_packet_can_grow_at_both_ends() {
     let cage = cage();
-    let region = cage
-        .alloc(RegionSpec::new(512, RegionKind::Packet, ""))
-        .unwrap();
+    let region = cage.alloc(RegionSpec::new(512, RegionKind::Packet, "")).unwrap();
     region.set_bounds(256, 60).unwrap();
     let data = u64::from(region.at(256).unwrap());
     assert!(cage.load::<u8>(data - 1).is_err());
@@ -122,10 +104,7 @@ fn spaces_are_apart_and_full_ones_say_so() {
         let error = cage.alloc(values(bytes)).unwrap_err();
         assert!(matches!(error, MemError::NoRoom { .. }), "{bytes}: {error}");
     }
-    let elements = Elements {
-        stride: 0,
-        bytes: 0,
-    };
+    let elements = Elements { stride: 0, bytes: 0 };
     assert!(cage.alloc(values(8).elements(elements)).is_err());
 }
 
@@ -135,11 +114,9 @@ fn copies_may_overlap_and_comparison_sees_every_byte() {
     let region = cage.alloc(values(200)).unwrap();
     let bytes: Vec<u8> = (0..150).collect();
     cage.write(region.addr(), &bytes).unwrap();
-    cage.copy(region.addr(), region.at(7).unwrap(), 150)
-        .unwrap();
+    cage.copy(region.addr(), region.at(7).unwrap(), 150).unwrap();
     assert_eq!(cage.equals(region.at(7).unwrap(), &bytes), Ok(true));
-    cage.copy(region.at(7).unwrap(), region.addr(), 150)
-        .unwrap();
+    cage.copy(region.at(7).unwrap(), region.addr(), 150).unwrap();
     assert_eq!(cage.read_vec(region.addr(), 150).unwrap(), bytes);
     cage.store(region.at(149).unwrap(), 0_u8).unwrap();
     assert_eq!(cage.equals(region.addr(), &bytes), Ok(false));
@@ -149,9 +126,7 @@ fn copies_may_overlap_and_comparison_sees_every_byte() {
 fn atomic_cells_are_aligned_and_writable() {
     let cage = cage();
     let region = cage.alloc(values(16)).unwrap();
-    cage.atomic_u64(region.at(8).unwrap())
-        .unwrap()
-        .fetch_add(5, Ordering::SeqCst);
+    cage.atomic_u64(region.at(8).unwrap()).unwrap().fetch_add(5, Ordering::SeqCst);
     assert_eq!(region.load::<u64>(8), Ok(5_u64.to_le()));
     assert!(cage.atomic_u64(region.at(4).unwrap()).is_err());
     assert!(cage.atomic_u32(region.at(4).unwrap()).is_ok());
@@ -185,9 +160,5 @@ fn a_thousand_cages_fit_in_a_process() {
             (cage, region)
         })
         .collect();
-    assert!(
-        cages
-            .iter()
-            .all(|(cage, region)| cage.load::<u8>(region.addr()) == Ok(1))
-    );
+    assert!(cages.iter().all(|(cage, region)| cage.load::<u8>(region.addr()) == Ok(1)));
 }
