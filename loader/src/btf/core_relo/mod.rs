@@ -162,6 +162,15 @@ impl<'a> Relocator<'a> {
     }
 }
 
+/// Whether `local_id`, a type of `local`, and `target_id`, a type of `target`, are the same kind all
+/// the way down: what decides whether a kernel function or variable is the one that is meant.
+#[must_use]
+pub fn types_are_compatible(local: &Btf, local_id: BtfId, target: &Btf, target_id: BtfId) -> bool {
+    compat::Compat::new(local, target)
+        .types_are_compatible(local_id, target_id)
+        .unwrap_or(false)
+}
+
 /// Why nothing was found.
 fn missing(what: &str, tried: usize) -> String {
     match tried {
