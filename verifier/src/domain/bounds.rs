@@ -28,45 +28,26 @@ pub struct Bounds<W> {
 
 impl<W: Width> Bounds<W> {
     /// Any value.
-    pub const UNBOUNDED: Self = Self {
-        umin: 0,
-        umax: W::MASK,
-        smin: W::SMIN,
-        smax: W::SMAX,
-        width: PhantomData,
-    };
+    pub const UNBOUNDED: Self =
+        Self { umin: 0, umax: W::MASK, smin: W::SMIN, smax: W::SMAX, width: PhantomData };
 
     /// Exactly this value.
     #[must_use]
     pub fn constant(value: u64) -> Self {
         let (u, s) = (W::wrap(value), W::signed(value));
-        Self {
-            umin: u,
-            umax: u,
-            smin: s,
-            smax: s,
-            width: PhantomData,
-        }
+        Self { umin: u, umax: u, smin: s, smax: s, width: PhantomData }
     }
 
     /// An unsigned range that says nothing about the sign.
     #[must_use]
     pub const fn unsigned(umin: u64, umax: u64) -> Self {
-        Self {
-            umin,
-            umax,
-            ..Self::UNBOUNDED
-        }
+        Self { umin, umax, ..Self::UNBOUNDED }
     }
 
     /// A signed range that says nothing about the unsigned value.
     #[must_use]
     pub const fn signed(smin: i64, smax: i64) -> Self {
-        Self {
-            smin,
-            smax,
-            ..Self::UNBOUNDED
-        }
+        Self { smin, smax, ..Self::UNBOUNDED }
     }
 
     /// The only value, where each range alone has just one and they agree.
@@ -182,10 +163,9 @@ impl<W: Width> Bounds<W> {
         if lo_carries == hi_carries {
             (out.umin, out.umax) = (lo, hi);
         }
-        if let (Some(lo), Some(hi)) = (
-            sadd::<W>(self.smin, rhs.smin),
-            sadd::<W>(self.smax, rhs.smax),
-        ) {
+        if let (Some(lo), Some(hi)) =
+            (sadd::<W>(self.smin, rhs.smin), sadd::<W>(self.smax, rhs.smax))
+        {
             (out.smin, out.smax) = (lo, hi);
         }
         out
@@ -201,10 +181,9 @@ impl<W: Width> Bounds<W> {
             out.umin = W::wrap(self.umin.wrapping_sub(rhs.umax));
             out.umax = W::wrap(self.umax.wrapping_sub(rhs.umin));
         }
-        if let (Some(lo), Some(hi)) = (
-            ssub::<W>(self.smin, rhs.smax),
-            ssub::<W>(self.smax, rhs.smin),
-        ) {
+        if let (Some(lo), Some(hi)) =
+            (ssub::<W>(self.smin, rhs.smax), ssub::<W>(self.smax, rhs.smin))
+        {
             (out.smin, out.smax) = (lo, hi);
         }
         out

@@ -36,30 +36,16 @@ pub fn refine<W: Wide>(
     match width {
         OpWidth::W32 => {
             let (mut x, mut y) = (
-                Part {
-                    bits: a.low_bits(),
-                    range: a.low,
-                },
-                Part {
-                    bits: b.low_bits(),
-                    range: b.low,
-                },
+                Part { bits: a.low_bits(), range: a.low },
+                Part { bits: b.low_bits(), range: b.low },
             );
             relation.apply(&mut x, &mut y);
             (a.bits, a.low) = (a.bits.with_low(x.bits), x.range);
             (b.bits, b.low) = (b.bits.with_low(y.bits), y.range);
         }
         OpWidth::W64 => {
-            let (mut x, mut y) = (
-                Part {
-                    bits: a.bits,
-                    range: a.full,
-                },
-                Part {
-                    bits: b.bits,
-                    range: b.full,
-                },
-            );
+            let (mut x, mut y) =
+                (Part { bits: a.bits, range: a.full }, Part { bits: b.bits, range: b.full });
             relation.apply(&mut x, &mut y);
             (a.bits, a.full) = (x.bits, x.range);
             (b.bits, b.full) = (y.bits, y.range);
@@ -110,11 +96,7 @@ fn decide_at<W: Width>(
 
 /// Whether `x < y` for `x` and `y` in these ranges.
 fn ordered<T: Ord>(xmin: T, xmax: T, ymin: T, ymax: T) -> Option<bool> {
-    if xmax < ymin {
-        Some(true)
-    } else {
-        (xmin >= ymax).then_some(false)
-    }
+    if xmax < ymin { Some(true) } else { (xmin >= ymax).then_some(false) }
 }
 
 /// The half, or the whole, of a scalar that a jump looks at.
@@ -157,17 +139,9 @@ impl Relation {
         };
         // not (a < b) is b <= a
         if holds {
-            Self::Less {
-                signed,
-                or_equal,
-                swapped,
-            }
+            Self::Less { signed, or_equal, swapped }
         } else {
-            Self::Less {
-                signed,
-                or_equal: !or_equal,
-                swapped: !swapped,
-            }
+            Self::Less { signed, or_equal: !or_equal, swapped: !swapped }
         }
     }
 
@@ -199,11 +173,7 @@ impl Relation {
                 (Some(mask), None) => b.bits = b.bits.and(Tnum::constant(!mask)),
                 (None, None) => {}
             },
-            Self::Less {
-                signed,
-                or_equal,
-                swapped,
-            } => {
+            Self::Less { signed, or_equal, swapped } => {
                 let (x, y) = if swapped { (b, a) } else { (a, b) };
                 let gap = u8::from(!or_equal);
                 if signed {

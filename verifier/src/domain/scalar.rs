@@ -24,11 +24,8 @@ pub struct Scalar<W: Wide = W64> {
 
 impl<W: Wide> Scalar<W> {
     /// Any number.
-    pub const UNKNOWN: Self = Self {
-        bits: Tnum::UNKNOWN,
-        full: Bounds::UNBOUNDED,
-        low: Bounds::UNBOUNDED,
-    };
+    pub const UNKNOWN: Self =
+        Self { bits: Tnum::UNKNOWN, full: Bounds::UNBOUNDED, low: Bounds::UNBOUNDED };
 
     /// Exactly this number.
     #[must_use]
@@ -43,31 +40,19 @@ impl<W: Wide> Scalar<W> {
     /// A number in an unsigned range.
     #[must_use]
     pub fn unsigned(umin: u64, umax: u64) -> Self {
-        Self {
-            full: Bounds::unsigned(umin, umax),
-            ..Self::UNKNOWN
-        }
-        .sync()
+        Self { full: Bounds::unsigned(umin, umax), ..Self::UNKNOWN }.sync()
     }
 
     /// A number in a signed range.
     #[must_use]
     pub fn signed(smin: i64, smax: i64) -> Self {
-        Self {
-            full: Bounds::signed(smin, smax),
-            ..Self::UNKNOWN
-        }
-        .sync()
+        Self { full: Bounds::signed(smin, smax), ..Self::UNKNOWN }.sync()
     }
 
     /// A number with these known bits.
     #[must_use]
     pub fn from_bits(bits: Tnum<W>) -> Self {
-        Self {
-            bits,
-            ..Self::UNKNOWN
-        }
-        .sync()
+        Self { bits, ..Self::UNKNOWN }.sync()
     }
 
     /// The number, if there is only one.
@@ -107,12 +92,7 @@ impl<W: Wide> Scalar<W> {
     #[must_use]
     pub fn sync(self) -> Self {
         // Three rounds reach the fixed point in nearly all cases; the kernel stops there too.
-        self.narrow_by_bits()
-            .deduce()
-            .deduce()
-            .deduce()
-            .narrow_bits()
-            .narrow_by_bits()
+        self.narrow_by_bits().deduce().deduce().deduce().narrow_bits().narrow_by_bits()
     }
 
     fn narrow_by_bits(mut self) -> Self {
@@ -122,12 +102,8 @@ impl<W: Wide> Scalar<W> {
     }
 
     fn narrow_bits(mut self) -> Self {
-        let full = self
-            .bits
-            .intersect(Tnum::range(self.full.umin, self.full.umax));
-        let low = full
-            .cast::<W::Half>()
-            .intersect(Tnum::range(self.low.umin, self.low.umax));
+        let full = self.bits.intersect(Tnum::range(self.full.umin, self.full.umax));
+        let low = full.cast::<W::Half>().intersect(Tnum::range(self.low.umin, self.low.umax));
         self.bits = full.with_low(low);
         self
     }
@@ -141,18 +117,11 @@ impl<W: Wide> Scalar<W> {
     /// The low half's ranges, narrowed by the whole number's.
     fn low_from_full(&self) -> Bounds<W::Half> {
         let mut low = self.low;
-        let Bounds {
-            umin,
-            umax,
-            smin,
-            smax,
-            ..
-        } = self.full;
+        let Bounds { umin, umax, smin, smax, .. } = self.full;
         let high = |v: u64| W::wrap(v) >> W::Half::BITS;
-        for (min, max, exact_unsigned) in [
-            (umin, umax, true),
-            (W::unsigned(smin), W::unsigned(smax), false),
-        ] {
+        for (min, max, exact_unsigned) in
+            [(umin, umax, true), (W::unsigned(smin), W::unsigned(smax), false)]
+        {
             let (lo, hi) = (W::Half::wrap(min), W::Half::wrap(max));
             let (slo, shi) = (W::Half::signed(min), W::Half::signed(max));
             if high(min) == high(max) {
@@ -192,9 +161,7 @@ impl<W: Wide> Scalar<W> {
             self.full.smax = self.low.smax;
             self.full.umin = self.low.smin as u64;
             self.full.umax = self.low.smax as u64;
-            self.bits = self
-                .bits
-                .intersect(Tnum::range(self.full.umin, self.full.umax));
+            self.bits = self.bits.intersect(Tnum::range(self.full.umin, self.full.umax));
         }
         self
     }
@@ -203,10 +170,7 @@ impl<W: Wide> Scalar<W> {
     #[must_use]
     pub fn zero_extend_low(&self) -> Self {
         let mut out = *self;
-        out.bits = Tnum::new(
-            self.bits.value() & W::Half::MASK,
-            self.bits.mask() & W::Half::MASK,
-        );
+        out.bits = Tnum::new(self.bits.value() & W::Half::MASK, self.bits.mask() & W::Half::MASK);
         out.full.umin = self.low.umin;
         out.full.umax = self.low.umax;
         (out.full.smin, out.full.smax) = if self.low.smin >= 0 && self.low.smax >= 0 {
@@ -247,12 +211,9 @@ impl<W: Wide> Scalar<W> {
             AluOp::Mul => self.zip(rhs, Tnum::mul, Bounds::mul, Bounds::mul),
             AluOp::And => self.bitwise(rhs, Tnum::and, Bounds::and, Bounds::and),
             AluOp::Or => self.bitwise(rhs, Tnum::or, Bounds::or, Bounds::or),
-            AluOp::Xor => self.bitwise(
-                rhs,
-                Tnum::xor,
-                |_, _, r| Bounds::xor(r),
-                |_, _, r| Bounds::xor(r),
-            ),
+            AluOp::Xor => {
+                self.bitwise(rhs, Tnum::xor, |_, _, r| Bounds::xor(r), |_, _, r| Bounds::xor(r))
+            }
         };
         match width {
             OpWidth::W32 => out.zero_extend_low(),
@@ -306,11 +267,7 @@ impl<W: Wide> Scalar<W> {
                     AluOp::Rsh => (low.rsh(count), self.low.rsh(count)),
                     _ => (low.arsh(count), self.low.arsh(count)),
                 };
-                Self {
-                    bits: low.cast(),
-                    full: Bounds::UNBOUNDED,
-                    low: range.narrow_by_bits(low),
-                }
+                Self { bits: low.cast(), full: Bounds::UNBOUNDED, low: range.narrow_by_bits(low) }
             }
             OpWidth::W64 => self.shift_full(op, count),
         }

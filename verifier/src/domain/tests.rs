@@ -40,9 +40,7 @@ fn tnums<W: Width>() -> Vec<Tnum<W>> {
     let all = 0..=W::MASK;
     all.clone()
         .flat_map(|mask| {
-            all.clone()
-                .filter(move |v| v & mask == 0)
-                .map(move |v| Tnum::new(v, mask))
+            all.clone().filter(move |v| v & mask == 0).map(move |v| Tnum::new(v, mask))
         })
         .collect()
 }
@@ -53,10 +51,7 @@ fn members<W: Width>(t: Tnum<W>) -> impl Iterator<Item = u64> {
 
 /// The smallest tnum that contains all of these.
 fn hull<W: Width>(values: impl Iterator<Item = u64>) -> Tnum<W> {
-    values
-        .map(Tnum::constant)
-        .reduce(Tnum::union)
-        .expect("at least one value")
+    values.map(Tnum::constant).reduce(Tnum::union).expect("at least one value")
 }
 
 /// What the instruction does to `W`-bit numbers; `None` for the ones that only exist at 64 bits.
@@ -112,10 +107,7 @@ fn check_tnum<W: Width>(op: AluOp, apply: TnumOp<W>) -> (usize, usize) {
             let best = hull::<W>(
                 members(a).flat_map(|x| members(b).map(move |y| concrete::<W>(op, x, y))),
             );
-            assert!(
-                got.includes(best),
-                "{op:?} {a} {b}: {got} misses part of {best}"
-            );
+            assert!(got.includes(best), "{op:?} {a} {b}: {got} misses part of {best}");
             optimal += usize::from(got == best);
         }
     }
@@ -136,10 +128,7 @@ fn tnum_operations_are_sound_and_mostly_optimal_at_4_bits() {
         assert_eq!(optimal, pairs, "{op:?} is known to be optimal");
     }
     let (optimal, pairs) = check_tnum::<W4>(AluOp::Mul, Tnum::mul);
-    assert!(
-        optimal * 100 > pairs * 90,
-        "mul: optimal in {optimal} of {pairs}"
-    );
+    assert!(optimal * 100 > pairs * 90, "mul: optimal in {optimal} of {pairs}");
 }
 
 #[test]
@@ -147,18 +136,9 @@ fn tnum_shifts_are_optimal_at_6_bits() {
     for t in tnums::<W6>() {
         for count in 0..W6::BITS {
             let c = u64::from(count);
-            assert_eq!(
-                t.lsh(count),
-                hull(members(t).map(|v| concrete::<W6>(AluOp::Lsh, v, c)))
-            );
-            assert_eq!(
-                t.rsh(count),
-                hull(members(t).map(|v| concrete::<W6>(AluOp::Rsh, v, c)))
-            );
-            assert_eq!(
-                t.arsh(count),
-                hull(members(t).map(|v| concrete::<W6>(AluOp::Arsh, v, c)))
-            );
+            assert_eq!(t.lsh(count), hull(members(t).map(|v| concrete::<W6>(AluOp::Lsh, v, c))));
+            assert_eq!(t.rsh(count), hull(members(t).map(|v| concrete::<W6>(AluOp::Rsh, v, c))));
+            assert_eq!(t.arsh(count), hull(members(t).map(|v| concrete::<W6>(AluOp::Arsh, v, c))));
         }
     }
 }
@@ -205,13 +185,7 @@ fn scalars<W: Wide>() -> Vec<Scalar<W>> {
         }
         for a in 0..=W::Half::MASK {
             for b in a..=W::Half::MASK {
-                out.push(
-                    Scalar {
-                        low: Bounds::unsigned(a, b),
-                        ..Scalar::UNKNOWN
-                    }
-                    .sync(),
-                );
+                out.push(Scalar { low: Bounds::unsigned(a, b), ..Scalar::UNKNOWN }.sync());
             }
         }
     };
@@ -252,10 +226,7 @@ fn sync_loses_no_value_at_6_bits() {
         };
         let synced = raw.sync();
         for v in (0..=W6::MASK).filter(|&v| a.contains(v) && b.contains(v)) {
-            assert!(
-                synced.contains(v),
-                "{a:?} and {b:?}: {v} is lost in {synced:?}"
-            );
+            assert!(synced.contains(v), "{a:?} and {b:?}: {v} is lost in {synced:?}");
         }
     }
 }
@@ -297,14 +268,8 @@ fn moves_and_truncations_are_sound_at_6_bits() {
         let low = a.zero_extend_low();
         let neg = a.neg(OpWidth::W64);
         for v in values(&a) {
-            assert!(
-                low.contains(v & W3::MASK),
-                "{v} zero-extended is not in {low:?}, from {a:?}"
-            );
-            assert!(
-                neg.contains(W6::wrap(v.wrapping_neg())),
-                "-{v} is not in {neg:?}, from {a:?}"
-            );
+            assert!(low.contains(v & W3::MASK), "{v} zero-extended is not in {low:?}, from {a:?}");
+            assert!(neg.contains(W6::wrap(v.wrapping_neg())), "-{v} is not in {neg:?}, from {a:?}");
             for bits in [1, 2, 3, 4, 5] {
                 let cut = a.truncate(bits);
                 assert!(
@@ -324,9 +289,7 @@ fn branches_are_decided_and_refined_soundly_at_4_bits() {
         for b in all.iter().skip(i % stride).step_by(stride) {
             for op in CMP {
                 check_branch(op, OpWidth::W64, a, b, |x, y| holds::<W4>(op, x, y));
-                check_branch(op, OpWidth::W32, a, b, |x, y| {
-                    holds::<<W4 as Wide>::Half>(op, x, y)
-                });
+                check_branch(op, OpWidth::W32, a, b, |x, y| holds::<<W4 as Wide>::Half>(op, x, y));
             }
         }
     }
@@ -381,14 +344,7 @@ fn scalar64() -> impl Strategy<Value = (Scalar<W64>, u64)> {
             3 => Scalar::from_bits(Tnum::new(v, x)),
             _ => Scalar::from_bits(Tnum::new(v, x | y)).zero_extend_low(),
         };
-        (
-            scalar,
-            if shape == 4 {
-                v & u64::from(u32::MAX)
-            } else {
-                v
-            },
-        )
+        (scalar, if shape == 4 { v & u64::from(u32::MAX) } else { v })
     })
 }
 

@@ -26,11 +26,7 @@ impl<W: Width> Tnum<W> {
     pub const UNKNOWN: Self = Self::raw(0, W::MASK);
 
     const fn raw(value: u64, mask: u64) -> Self {
-        Self {
-            value,
-            mask,
-            width: PhantomData,
-        }
+        Self { value, mask, width: PhantomData }
     }
 
     /// From known bits and a mask of unknown ones; bits beyond the width, and values under
@@ -98,11 +94,7 @@ impl<W: Width> Tnum<W> {
     /// The only member, if there is only one.
     #[must_use]
     pub const fn as_const(self) -> Option<u64> {
-        if self.mask == 0 {
-            Some(self.value)
-        } else {
-            None
-        }
+        if self.mask == 0 { Some(self.value) } else { None }
     }
 
     /// Whether `v` is a member.
@@ -218,10 +210,7 @@ impl<W: Width> Tnum<W> {
     /// Arithmetic shift right; `count` is below the width. An unknown sign spreads as unknown.
     #[must_use]
     pub fn arsh(self, count: u32) -> Self {
-        Self::new(
-            (W::signed(self.value) >> count) as u64,
-            (W::signed(self.mask) >> count) as u64,
-        )
+        Self::new((W::signed(self.value) >> count) as u64, (W::signed(self.mask) >> count) as u64)
     }
 
     /// The low bits, as a tnum of another width: cut, or zero-extended.
@@ -233,10 +222,7 @@ impl<W: Width> Tnum<W> {
     /// These high bits with the low half replaced.
     #[must_use]
     pub fn with_low<H: Width>(self, low: Tnum<H>) -> Self {
-        Self::raw(
-            (self.value & !H::MASK) | low.value,
-            (self.mask & !H::MASK) | low.mask,
-        )
+        Self::raw((self.value & !H::MASK) | low.value, (self.mask & !H::MASK) | low.mask)
     }
 }
 

@@ -1,0 +1,46 @@
+//! For whom and by which kernel's rules a program is judged.
+
+use ubpf_abi::limits;
+use ubpf_abi::{Kernel, Version};
+
+/// What the loader of the program may do.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Privilege {
+    /// `CAP_BPF` and `CAP_PERFMON`, as root has.
+    #[default]
+    Privileged,
+    /// Neither: no loops, no subprograms, no pointers in the open.
+    Unprivileged,
+}
+
+/// The conditions of a verification.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Options {
+    /// Whose rules hold.
+    pub kernel: Kernel,
+    /// For whom.
+    pub privilege: Privilege,
+}
+
+/// The kernel that brought programs of up to a million instructions.
+const LARGE_PROGRAMS: Version = Version::new(5, 2);
+/// The kernel that brought bounded loops.
+const BOUNDED_LOOPS: Version = Version::new(5, 3);
+
+impl Options {
+    /// Slots that a program may have.
+    #[must_use]
+    pub fn max_slots(&self) -> u32 {
+        if self.privilege == Privilege::Privileged && self.kernel.has(LARGE_PROGRAMS) {
+            limits::MAX_PROCESSED_INSNS
+        } else {
+            limits::MAX_INSNS_SMALL
+        }
+    }
+
+    /// Whether a jump may go back.
+    #[must_use]
+    pub fn loops_allowed(&self) -> bool {
+        self.privilege == Privilege::Privileged && self.kernel.has(BOUNDED_LOOPS)
+    }
+}

@@ -1,0 +1,150 @@
+//! Why a program is refused: every reason as data, with the kernel's words for it.
+//!
+//! A reason says what was found and where; it is never prose put together on the way. The
+//! `Display` form is the last line of the kernel's log (6.18), which tools and people search
+//! for; explanations are rendered from the data by whoever shows them.
+
+use core::fmt;
+use ubpf_abi::Errno;
+use ubpf_isa::{DecodeError, Pc};
+
+/// What kind of "no" it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Class {
+    /// A rule of the kernel: it refuses the program too.
+    Rule,
+    /// ubpf does not model something the program uses. The kernel may take it.
+    Unsupported,
+    /// The input is not a program.
+    Malformed,
+}
+
+impl fmt::Display for Class {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Rule => "rule",
+            Self::Unsupported => "unsupported",
+            Self::Malformed => "malformed",
+        })
+    }
+}
+
+/// Why a program was refused, and at which instruction.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{reason}")]
+pub struct Rejection {
+    /// The instruction, where the reason belongs to one.
+    pub pc: Option<Pc>,
+    /// The reason.
+    pub reason: Reason,
+}
+
+impl Rejection {
+    /// A rejection of the instruction at `pc`.
+    #[must_use]
+    pub fn at(pc: Pc, reason: impl Into<Reason>) -> Self {
+        Self { pc: Some(pc), reason: reason.into() }
+    }
+
+    /// A rejection of the program as a whole.
+    #[must_use]
+    pub fn whole(reason: impl Into<Reason>) -> Self {
+        Self { pc: None, reason: reason.into() }
+    }
+}
+
+/// Every reason there is, by the stage that finds it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(transparent)]
+#[non_exhaustive]
+pub enum Reason {
+    /// The shape of the code, before any path is walked.
+    Shape(#[from] ShapeReason),
+}
+
+impl Reason {
+    /// What kind of refusal it is.
+    #[must_use]
+    pub const fn class(&self) -> Class {
+        match self {
+            Self::Shape(_) => Class::Rule,
+        }
+    }
+
+    /// What `BPF_PROG_LOAD` returns.
+    #[must_use]
+    pub const fn errno(&self) -> Errno {
+        match self {
+            Self::Shape(r) => r.errno(),
+        }
+    }
+}
+
+/// Reasons found by looking at the code as a whole.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ShapeReason {
+    /// No instructions, or more than the kernel takes.
+    #[error("program has {insns} insns, allowed are 1 to {limit}")]
+    Length {
+        /// Slots in the program.
+        insns: usize,
+        /// Most slots that the kernel and the loader's privileges allow.
+        limit: u32,
+    },
+    /// A slot that is no instruction.
+    #[error("{}", .0.verifier_message())]
+    Decode(DecodeError),
+    /// A call to a subprogram outside the program.
+    #[error("call to invalid destination")]
+    CallTarget,
+    /// More than 256 subprograms.
+    #[error("too many subprograms")]
+    TooManySubprogs,
+    /// Without privileges, subprograms and kernel functions cannot be called.
+    #[error(
+        "loading/calling other bpf or kernel functions are allowed for CAP_BPF and CAP_SYS_ADMIN"
+    )]
+    CallsNeedPrivilege,
+    /// A jump out of its subprogram.
+    #[error("jump out of range from insn {from} to {to}")]
+    JumpOutOfRange {
+        /// The jump.
+        from: Pc,
+        /// Where it would go, which may be before the program.
+        to: i64,
+    },
+    /// A subprogram that could run into the next one.
+    #[error("last insn is not an exit or jmp")]
+    FallsThrough,
+    /// A jump to the second slot of a wide load.
+    #[error("jump into the middle of ldimm64 insn {0}")]
+    JumpIntoWide(Pc),
+    /// No path leads to the instruction.
+    #[error("unreachable insn {0}")]
+    Unreachable(Pc),
+    /// A loop, where loops are not allowed: before kernel 5.3, or without privileges.
+    #[error("back-edge from insn {from} to {to}")]
+    BackEdge {
+        /// The jump back.
+        from: Pc,
+        /// The loop's head.
+        to: Pc,
+    },
+}
+
+impl ShapeReason {
+    const fn errno(&self) -> Errno {
+        match self {
+            Self::Length { .. } | Self::TooManySubprogs => Errno::E2BIG,
+            Self::CallsNeedPrivilege => Errno::EPERM,
+            Self::Decode(_)
+            | Self::CallTarget
+            | Self::JumpOutOfRange { .. }
+            | Self::FallsThrough
+            | Self::JumpIntoWide(_)
+            | Self::Unreachable(_)
+            | Self::BackEdge { .. } => Errno::EINVAL,
+        }
+    }
+}

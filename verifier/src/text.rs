@@ -1,0 +1,119 @@
+//! The program's code, decoded once, with its subprograms.
+
+use ubpf_abi::program::{Program, SubprogId};
+use ubpf_isa::{DecodeError, Insn, Pc, Slot, decode};
+
+/// What stands in one slot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum At {
+    /// An instruction begins here.
+    Insn(Insn),
+    /// The second half of a wide load.
+    WideTail,
+    /// Nothing that decodes. The kernel judges reserved fields only when a path gets there, so
+    /// this is no rejection yet.
+    Bad(DecodeError),
+}
+
+/// Decoded code with the bounds of its subprograms.
+#[derive(Clone, Debug)]
+pub struct Text {
+    at: Vec<At>,
+    starts: Vec<Pc>,
+}
+
+impl Text {
+    /// Decodes `slots`; `starts` are the subprograms' first slots, ascending from 0.
+    #[must_use]
+    pub fn new(slots: &[Slot], starts: Vec<Pc>) -> Self {
+        let mut at = Vec::with_capacity(slots.len());
+        while let Some(rest) = slots.get(at.len()..).filter(|rest| !rest.is_empty()) {
+            match decode(rest) {
+                Ok(insn) => {
+                    at.push(At::Insn(insn));
+                    at.extend((1..insn.slots()).map(|_| At::WideTail));
+                }
+                Err(error) => at.push(At::Bad(error)),
+            }
+        }
+        Self { at, starts }
+    }
+
+    /// Slots in the program.
+    #[must_use]
+    pub const fn len(&self) -> usize {
+        self.at.len()
+    }
+
+    /// Whether there is no code.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.at.is_empty()
+    }
+
+    /// What stands at `pc`; `None` behind the end.
+    #[must_use]
+    pub fn at(&self, pc: Pc) -> Option<At> {
+        self.at.get(pc.index()).copied()
+    }
+
+    /// The instruction that begins at `pc`.
+    #[must_use]
+    pub fn insn(&self, pc: Pc) -> Option<Insn> {
+        match self.at(pc)? {
+            At::Insn(insn) => Some(insn),
+            At::WideTail | At::Bad(_) => None,
+        }
+    }
+
+    /// All instructions that decode, with their positions.
+    pub fn insns(&self) -> impl Iterator<Item = (Pc, Insn)> {
+        self.at.iter().zip(0..).filter_map(|(at, pc)| match at {
+            At::Insn(insn) => Some((Pc(pc), *insn)),
+            At::WideTail | At::Bad(_) => None,
+        })
+    }
+
+    /// Number of subprograms, the entry included.
+    #[must_use]
+    pub const fn subprogs(&self) -> usize {
+        self.starts.len()
+    }
+
+    /// The subprogram whose code covers `pc`.
+    #[must_use]
+    pub fn subprog_at(&self, pc: Pc) -> SubprogId {
+        let after = self.starts.partition_point(|&s| s <= pc);
+        SubprogId(after.saturating_sub(1) as u32)
+    }
+
+    /// The subprogram that begins at `pc`.
+    #[must_use]
+    pub fn subprog_starting(&self, pc: Pc) -> Option<SubprogId> {
+        self.starts.binary_search(&pc).ok().map(|i| SubprogId(i as u32))
+    }
+
+    /// First slot of a subprogram, and the slot behind its last.
+    #[must_use]
+    pub fn extent(&self, id: SubprogId) -> (Pc, Pc) {
+        let end = Pc(self.len() as u32);
+        let at = |i: usize| self.starts.get(i).copied().unwrap_or(end);
+        (at(id.0 as usize), at(id.0 as usize + 1))
+    }
+}
+
+/// The subprograms' starts that the code itself names: slot 0, targets of calls and of function
+/// addresses. Targets outside the program are skipped; the shape checks find them.
+#[must_use]
+pub fn subprog_starts(program: &Program) -> Vec<Pc> {
+    let len = program.slots.len();
+    let mut starts = vec![Pc(0)];
+    for (i, slots) in (0..).zip((0..len).map(|i| &program.slots[i..])) {
+        let target =
+            decode(slots).ok().and_then(|insn| insn.subprog()).and_then(|off| Pc(i).target(off));
+        starts.extend(target.filter(|t| t.index() < len));
+    }
+    starts.sort_unstable();
+    starts.dedup();
+    starts
+}

@@ -1,0 +1,78 @@
+//! The shape checks, one program a rule. The reasons are those the 6.18 kernel gives.
+
+use ubpf_abi::prog_type::ProgType;
+use ubpf_abi::program::Program;
+use ubpf_isa::{Pc, Slot};
+use ubpf_verifier::cfg::Cfg;
+use ubpf_verifier::{Options, Privilege, Rejection, structure};
+
+const EXIT: u64 = 0x95;
+const R0_IS_0: u64 = 0xb7;
+/// The first slot of `r1 = 0 ll`; a zero slot must follow.
+const WIDE: u64 = 0x118;
+
+fn jump(off: i16) -> u64 {
+    0x05 | u64::from(off as u16) << 16
+}
+
+fn branch(off: i16) -> u64 {
+    0x15 | u64::from(off as u16) << 16
+}
+
+fn call(imm: i32) -> u64 {
+    0x1085 | u64::from(imm as u32) << 32
+}
+
+fn build(slots: &[u64], options: Options) -> Result<Cfg, Rejection> {
+    let slots = slots.iter().map(|s| Slot::from_le_bytes(s.to_le_bytes())).collect();
+    let program = Program::from_slots(ProgType::Xdp, slots);
+    let text = structure::check(&program, &options)?;
+    Cfg::build(&text, options.loops_allowed())
+}
+
+#[track_caller]
+fn refused(slots: &[u64], pc: Option<u32>, text: &str) {
+    let rejection = build(slots, Options::default()).expect_err("must be refused");
+    assert_eq!((rejection.pc, rejection.to_string().as_str()), (pc.map(Pc), text));
+}
+
+#[test]
+fn faults_have_the_kernels_words() {
+    refused(&[jump(5), EXIT], Some(0), "jump out of range from insn 0 to 6");
+    refused(&[R0_IS_0], Some(0), "last insn is not an exit or jmp");
+    refused(&[0xff, EXIT], Some(0), "unknown opcode ff");
+    refused(&[jump(1), R0_IS_0, EXIT], Some(1), "unreachable insn 1");
+    refused(&[branch(1), WIDE, 0, EXIT], Some(2), "jump into the middle of ldimm64 insn 1");
+    refused(&[call(7), EXIT], Some(0), "call to invalid destination");
+    refused(&[call(1), EXIT, branch(-3), EXIT], Some(2), "jump out of range from insn 2 to 0");
+}
+
+#[test]
+fn loops_need_a_kernel_and_the_privilege() {
+    let slots = [R0_IS_0, branch(-2), EXIT];
+    assert!(build(&slots, Options::default()).is_ok());
+    let old = Options { kernel: "4.19".parse().unwrap(), ..Options::default() };
+    let plugin = Options { privilege: Privilege::Unprivileged, ..Options::default() };
+    for options in [old, plugin] {
+        let rejection = build(&slots, options).unwrap_err();
+        assert_eq!(rejection.to_string(), "back-edge from insn 1 to 0");
+    }
+}
+
+#[test]
+fn loops_are_numbered_and_straight_code_is_not() {
+    let cfg = build(&[R0_IS_0, branch(-2), branch(-1), EXIT], Options::default()).unwrap();
+    let loops: Vec<u32> = (0..4).map(|pc| cfg.mark(Pc(pc)).scc).collect();
+    assert_eq!(loops[0], loops[1]);
+    assert!(loops[0] != 0 && loops[2] != 0 && loops[0] != loops[2]);
+    assert_eq!(loops[3], 0);
+}
+
+#[test]
+fn a_million_slots_in_a_row_do_not_exhaust_the_stack() {
+    let mut slots = vec![R0_IS_0; 999_999];
+    slots.push(EXIT);
+    assert!(build(&slots, Options::default()).is_ok());
+    slots.push(EXIT);
+    assert!(build(&slots, Options::default()).is_err());
+}
