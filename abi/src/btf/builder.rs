@@ -50,15 +50,8 @@ impl Builder {
     /// zero byte; strings are looked up in it by the offsets given to types.
     #[must_use]
     pub fn with_strings(strings: Vec<u8>) -> Self {
-        let btf = Btf {
-            types: Vec::from([Type::VOID]),
-            strings,
-            ..Btf::default()
-        };
-        Self {
-            btf,
-            known: BTreeMap::new(),
-        }
+        let btf = Btf { types: Vec::from([Type::VOID]), strings, ..Btf::default() };
+        Self { btf, known: BTreeMap::new() }
     }
 
     /// A split BTF that continues `base`, with its own part of the string section.
@@ -71,10 +64,7 @@ impl Builder {
             base: Some(base),
             ..Btf::default()
         };
-        Self {
-            btf,
-            known: BTreeMap::new(),
-        }
+        Self { btf, known: BTreeMap::new() }
     }
 
     /// Reserves room for about this many types.
@@ -146,14 +136,7 @@ impl Builder {
         members: impl IntoIterator<Item = Member>,
     ) -> BtfId {
         let members = append(&mut self.btf.members, members);
-        self.push(
-            name,
-            Def::Struct(Composite {
-                bytes,
-                kind_flag,
-                members,
-            }),
-        )
+        self.push(name, Def::Struct(Composite { bytes, kind_flag, members }))
     }
 
     /// Adds a union.
@@ -165,14 +148,7 @@ impl Builder {
         members: impl IntoIterator<Item = Member>,
     ) -> BtfId {
         let members = append(&mut self.btf.members, members);
-        self.push(
-            name,
-            Def::Union(Composite {
-                bytes,
-                kind_flag,
-                members,
-            }),
-        )
+        self.push(name, Def::Union(Composite { bytes, kind_flag, members }))
     }
 
     /// Adds an enumeration with values of up to 32 bits.
@@ -184,14 +160,7 @@ impl Builder {
         enumerators: impl IntoIterator<Item = Enumerator>,
     ) -> BtfId {
         let enumerators = append(&mut self.btf.enumerators, enumerators);
-        self.push(
-            name,
-            Def::Enum(Enumeration {
-                bytes,
-                signed,
-                enumerators,
-            }),
-        )
+        self.push(name, Def::Enum(Enumeration { bytes, signed, enumerators }))
     }
 
     /// Adds an enumeration with values of up to 64 bits.
@@ -203,14 +172,7 @@ impl Builder {
         enumerators: impl IntoIterator<Item = Enumerator>,
     ) -> BtfId {
         let enumerators = append(&mut self.btf.enumerators, enumerators);
-        self.push(
-            name,
-            Def::Enum64(Enumeration {
-                bytes,
-                signed,
-                enumerators,
-            }),
-        )
+        self.push(name, Def::Enum64(Enumeration { bytes, signed, enumerators }))
     }
 
     /// Adds a forward declaration.

@@ -64,9 +64,7 @@ impl Index {
     pub(super) fn tags(&self, target: BtfId) -> impl Iterator<Item = BtfId> + '_ {
         let from = self.tags.partition_point(|&(t, _)| t < target);
         let rest = self.tags.get(from..).unwrap_or(&[]);
-        rest.iter()
-            .take_while(move |&&(t, _)| t == target)
-            .map(|&(_, tag)| tag)
+        rest.iter().take_while(move |&&(t, _)| t == target).map(|&(_, tag)| tag)
     }
 }
 
@@ -85,7 +83,5 @@ fn bucket(hash: u32, buckets: usize) -> usize {
 
 /// FNV-1a, 32 bits: names are short, and an attacker who picks them only slows his own object.
 fn hash(bytes: &[u8]) -> u32 {
-    bytes.iter().fold(0x811c_9dc5, |h, &b| {
-        (h ^ u32::from(b)).wrapping_mul(0x0100_0193)
-    })
+    bytes.iter().fold(0x811c_9dc5, |h, &b| (h ^ u32::from(b)).wrapping_mul(0x0100_0193))
 }

@@ -52,9 +52,7 @@ impl Btf {
                     continue;
                 }
                 Def::Array(array) => {
-                    count = count
-                        .checked_mul(array.len)
-                        .ok_or(TypeError::TooLarge(id))?;
+                    count = count.checked_mul(array.len).ok_or(TypeError::TooLarge(id))?;
                     at = array.elem;
                     continue;
                 }
@@ -68,10 +66,7 @@ impl Btf {
                 | Def::Volatile(_)
                 | Def::Restrict(_)
                 | Def::TypeTag { .. } => {
-                    return Err(TypeError::NoSize {
-                        id: here,
-                        kind: ty.kind(),
-                    });
+                    return Err(TypeError::NoSize { id: here, kind: ty.kind() });
                 }
             };
             return count.checked_mul(bytes).ok_or(TypeError::TooLarge(id));
@@ -84,24 +79,14 @@ impl Btf {
     /// # Errors
     /// As for [`Btf::size_of`].
     pub fn align_of(&self, id: BtfId) -> Result<u32, TypeError> {
-        Aligner {
-            btf: self,
-            known: BTreeMap::new(),
-        }
-        .align_of(id, 0)
+        Aligner { btf: self, known: BTreeMap::new() }.align_of(id, 0)
     }
 
     /// Array information behind typedefs and modifiers; `None` when `id` is not an array.
     #[must_use]
     pub fn array(&self, id: BtfId) -> Option<&Array> {
         match self.resolve(id).ok()? {
-            (
-                _,
-                Type {
-                    def: Def::Array(array),
-                    ..
-                },
-            ) => Some(array),
+            (_, Type { def: Def::Array(array), .. }) => Some(array),
             _ => None,
         }
     }
@@ -112,11 +97,7 @@ impl Btf {
     /// # Errors
     /// As for [`Btf::size_of`].
     pub fn is_packed(&self, id: BtfId) -> Result<bool, TypeError> {
-        Aligner {
-            btf: self,
-            known: BTreeMap::new(),
-        }
-        .is_packed(id, 0)
+        Aligner { btf: self, known: BTreeMap::new() }.is_packed(id, 0)
     }
 }
 
@@ -154,9 +135,9 @@ impl Aligner<'_> {
 
     fn widest_member(&mut self, id: BtfId, depth: u32) -> Result<u32, TypeError> {
         let btf = self.btf;
-        btf.members(id).iter().try_fold(1, |widest, m| {
-            Ok(self.align_of(m.ty, depth + 1)?.max(widest))
-        })
+        btf.members(id)
+            .iter()
+            .try_fold(1, |widest, m| Ok(self.align_of(m.ty, depth + 1)?.max(widest)))
     }
 
     fn is_packed(&mut self, id: BtfId, depth: u32) -> Result<bool, TypeError> {

@@ -23,6 +23,7 @@ mod index;
 mod layout;
 mod place;
 mod types;
+pub mod value;
 
 pub use builder::Builder;
 pub use error::TypeError;
@@ -89,10 +90,7 @@ impl Btf {
 
     /// The types that the base, if there is one, does not have; without `void`.
     pub fn own_types(&self) -> impl Iterator<Item = (BtfId, &Type)> {
-        (self.first_id..)
-            .map(BtfId)
-            .zip(&self.types)
-            .filter(|(id, _)| !id.is_void())
+        (self.first_id..).map(BtfId).zip(&self.types).filter(|(id, _)| !id.is_void())
     }
 
     /// The type with this id; 0 is `void` in every BTF.
@@ -140,9 +138,7 @@ impl Btf {
     /// The name of a type; empty when it has none.
     #[must_use]
     pub fn name_of(&self, id: BtfId) -> &str {
-        self.ty(id)
-            .and_then(|ty| self.string(ty.name))
-            .unwrap_or("")
+        self.ty(id).and_then(|ty| self.string(ty.name)).unwrap_or("")
     }
 
     /// The string at `off`, or the empty string where there is none: for messages.
@@ -206,14 +202,12 @@ impl Btf {
     /// The first type of this kind and exact name, by id.
     #[must_use]
     pub fn find(&self, kind: Kind, name: &str) -> Option<BtfId> {
-        self.find_all(name)
-            .find(|&id| self.ty(id).is_some_and(|ty| ty.kind() == kind))
+        self.find_all(name).find(|&id| self.ty(id).is_some_and(|ty| ty.kind() == kind))
     }
 
     /// All types with this exact name, by ascending id. Tags are not found by name.
     pub fn find_all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = BtfId> + 'a {
-        self.find_flavors(name)
-            .filter(move |&id| self.name_of(id) == name)
+        self.find_flavors(name).filter(move |&id| self.name_of(id) == name)
     }
 
     /// All types whose name without its `___flavor` equals that of `name`, by ascending id.
@@ -232,15 +226,14 @@ impl Btf {
     /// Decl tags of `target`, by ascending id: those of the whole with `component` `None`, else
     /// of one member or parameter.
     pub fn decl_tags(&self, target: BtfId, component: Option<u32>) -> impl Iterator<Item = &str> {
-        self.levels()
-            .flat_map(move |btf| btf.index().tags(target))
-            .filter_map(move |id| match self.ty(id)? {
-                Type {
-                    name,
-                    def: Def::DeclTag(tag),
-                } if tag.component == component => self.string(*name),
-                _ => None,
-            })
+        self.levels().flat_map(move |btf| btf.index().tags(target)).filter_map(move |id| match self
+            .ty(id)?
+        {
+            Type { name, def: Def::DeclTag(tag) } if tag.component == component => {
+                self.string(*name)
+            }
+            _ => None,
+        })
     }
 
     fn index(&self) -> &Index {

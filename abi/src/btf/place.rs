@@ -34,10 +34,7 @@ mod tests {
     fn variables_move_to_their_places_and_are_sorted() {
         let mut b = Builder::new();
         let name = b.str(".data");
-        let ty = Var {
-            ty: BtfId(0),
-            linkage: Linkage::Global,
-        };
+        let ty = Var { ty: BtfId(0), linkage: Linkage::Global };
         let (x, y) = (b.var(name, ty), b.var(name, ty));
         let var = |ty| SecVar { ty, off: 0, bytes: 4 };
         let section = b.datasec(name, 0, [var(x), var(y)]);

@@ -201,10 +201,7 @@ pub struct Type {
 
 impl Type {
     /// `void`.
-    pub const VOID: Self = Self {
-        name: StrOff::EMPTY,
-        def: Def::Void,
-    };
+    pub const VOID: Self = Self { name: StrOff::EMPTY, def: Def::Void };
 
     /// The kind.
     #[must_use]
