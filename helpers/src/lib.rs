@@ -1,1 +1,21 @@
-//! placeholder
+//! The emulated kernel: helpers, maps, program types and the environment they work in.
+//!
+//! Everything is a definition in a [`Registry`]: [`linux`] gives one that holds what Linux has.
+//! A host adds its own beside them or instead. You probably want the `ubpf` facade.
+#![forbid(unsafe_code)]
+
+pub mod env;
+pub mod func;
+pub mod prog_types;
+
+use ubpf_vm::registry::Registry;
+
+/// Linux's helpers, map types and program types.
+#[must_use]
+pub fn linux() -> Registry {
+    let mut registry = Registry::new();
+    for def in prog_types::ALL {
+        registry.add_prog_type(*def);
+    }
+    registry
+}

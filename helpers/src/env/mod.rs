@@ -1,0 +1,187 @@
+//! The environment: what programs can ask the emulated kernel about that is neither their input
+//! nor a map.
+//!
+//! An [`EnvConfig`] says what it shall be, an [`Environment`] is it. The defaults are what a
+//! program sees under test-run: the host's clocks, the calling task, the loopback device alone and
+//! an empty routing table. Random numbers and cookies are the exception: they begin at the same
+//! point in every world, so that runs can be repeated.
+
+mod clock;
+mod net;
+mod rng;
+mod task;
+mod trace;
+
+pub use clock::{Clock, ClockConfig, ClockId};
+pub use net::{Device, Route};
+pub use rng::Rng;
+pub use task::Task;
+pub use trace::TraceLog;
+
+use core::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
+use ubpf_vm::world::World;
+
+/// Interface index of the loopback device, where test-run's packets come from.
+pub const LOOPBACK: u32 = 1;
+
+/// What an environment shall be.
+#[derive(Clone, Debug)]
+pub struct EnvConfig {
+    /// Where time comes from.
+    pub clock: ClockConfig,
+    /// What random numbers begin with.
+    pub seed: u64,
+    /// Possible CPUs.
+    pub cpus: u32,
+    /// The current task.
+    pub task: Task,
+    /// Network devices; test-run needs one with index [`LOOPBACK`].
+    pub devices: Vec<Device>,
+    /// The network namespace's cookie.
+    pub netns_cookie: u64,
+    /// Routes that `bpf_fib_lookup` finds.
+    pub routes: Vec<Route>,
+}
+
+impl Default for EnvConfig {
+    fn default() -> Self {
+        Self {
+            clock: ClockConfig::default(),
+            seed: 0,
+            cpus: 1,
+            task: Task::current(),
+            devices: vec![Device::loopback()],
+            netns_cookie: 1,
+            routes: Vec::new(),
+        }
+    }
+}
+
+/// The environment of a world.
+#[derive(Debug)]
+pub struct Environment {
+    clock: Clock,
+    rng: Mutex<Rng>,
+    task: Task,
+    devices: Vec<Device>,
+    netns_cookie: u64,
+    routes: Vec<Route>,
+    next_cookie: AtomicU64,
+    trace: Mutex<TraceLog>,
+    hash_seed: u64,
+}
+
+impl Environment {
+    /// The environment that `config` describes.
+    #[must_use]
+    pub fn new(config: EnvConfig) -> Self {
+        Self {
+            clock: Clock::new(config.clock),
+            rng: Mutex::new(Rng::new(config.seed)),
+            task: config.task,
+            devices: config.devices,
+            netns_cookie: config.netns_cookie,
+            routes: config.routes,
+            next_cookie: AtomicU64::new(1),
+            trace: Mutex::new(TraceLog::default()),
+            hash_seed: Rng::new(!config.seed).next(),
+        }
+    }
+
+    /// The clocks.
+    #[must_use]
+    pub const fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    /// The next random number.
+    pub fn random(&self) -> u32 {
+        (lock(&self.rng).next() >> 32) as u32
+    }
+
+    /// What hashes of flows and pointers are made with.
+    #[must_use]
+    pub const fn hash_seed(&self) -> u64 {
+        self.hash_seed
+    }
+
+    /// The current task.
+    #[must_use]
+    pub const fn task(&self) -> &Task {
+        &self.task
+    }
+
+    /// The network device with this index.
+    #[must_use]
+    pub fn device(&self, ifindex: u32) -> Option<&Device> {
+        self.devices.iter().find(|d| d.ifindex == ifindex)
+    }
+
+    /// The network namespace's cookie.
+    #[must_use]
+    pub const fn netns_cookie(&self) -> u64 {
+        self.netns_cookie
+    }
+
+    /// The routing table.
+    #[must_use]
+    pub fn routes(&self) -> &[Route] {
+        &self.routes
+    }
+
+    /// A new socket's cookie.
+    pub fn next_socket_cookie(&self) -> u64 {
+        self.next_cookie.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Appends to the trace log what one `bpf_trace_printk` wrote.
+    pub fn trace(&self, text: Vec<u8>) {
+        lock(&self.trace).push(text);
+    }
+
+    /// Takes what programs wrote to the trace log, oldest first.
+    pub fn drain_trace(&self) -> Vec<Vec<u8>> {
+        lock(&self.trace).drain()
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The environment of `world`; the default one where the world was made with something else.
+#[must_use]
+pub fn of(world: &World) -> &Environment {
+    static DEFAULT: LazyLock<Environment> =
+        LazyLock::new(|| Environment::new(EnvConfig::default()));
+    world.environment().unwrap_or(&DEFAULT)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn equal_seeds_give_equal_numbers() {
+        let numbers = |seed| {
+            let env = Environment::new(EnvConfig { seed, ..EnvConfig::default() });
+            [env.random(), env.random(), env.random()]
+        };
+        assert_eq!(numbers(7), numbers(7));
+        assert_ne!(numbers(7), numbers(8));
+    }
+
+    #[test]
+    fn only_the_loopback_device_is_there_by_default() {
+        let env = Environment::new(EnvConfig::default());
+        assert_eq!(env.device(LOOPBACK).map(|d| (d.mtu, d.address)), Some((65536, [0; 6])));
+        assert_eq!(env.device(2), None);
+    }
+
+    #[test]
+    fn socket_cookies_are_never_reused() {
+        let env = Environment::new(EnvConfig::default());
+        assert_eq!((env.next_socket_cookie(), env.next_socket_cookie()), (1, 2));
+    }
+}

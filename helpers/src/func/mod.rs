@@ -1,0 +1,4 @@
+//! Helpers, by topic.
+
+pub mod csum;
+pub mod group;

@@ -1,0 +1,16 @@
+//! Program types: one file each. A file states the context's layout, the helpers admitted and what
+//! return values mean, and turns test-run's input into the context that programs see.
+
+pub mod cgroup_skb;
+mod ctx;
+pub mod packet;
+pub mod sched;
+pub mod skb;
+pub mod socket_filter;
+pub mod xdp;
+
+use ubpf_vm::registry::ProgTypeDef;
+
+/// Every program type that can be run.
+pub const ALL: &[ProgTypeDef] =
+    &[socket_filter::DEF, sched::CLS, sched::ACT, xdp::DEF, cgroup_skb::DEF];

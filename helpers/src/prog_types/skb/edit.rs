@@ -1,0 +1,398 @@
+//! What helpers do to a socket buffer: room made and taken away, tags, and the sum over it all.
+
+use super::headers::{is_vlan, protocol_of};
+use super::{Checksum, ETH_HLEN, ETH_P_8021AD, ETH_P_8021Q, ETH_P_IP, ETH_P_IPV6, Skb, VlanTag};
+use crate::func::csum;
+use crate::prog_types::ctx::refuse;
+use ubpf_abi::Errno;
+use ubpf_vm::run::InputError;
+
+/// Bytes of a VLAN tag.
+const VLAN_HLEN: u32 = 4;
+/// Offset of a tag in the Ethernet header: behind both addresses.
+const VLAN_OFF: u32 = 12;
+/// Difference between an IPv6 and an IPv4 header.
+const V6_EXTRA: u32 = 20;
+
+/// Unfolded sum over `bytes` as a receiving device computes it.
+pub(super) fn sum(bytes: &[u8]) -> u32 {
+    csum::partial(bytes, 0)
+}
+
+/// Where `bpf_skb_adjust_room` makes room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AdjustMode {
+    /// Behind the network header.
+    Net,
+    /// Behind the link-layer header.
+    Mac,
+}
+
+/// What `bpf_skb_adjust_room` is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Room {
+    /// Where.
+    pub mode: AdjustMode,
+    /// `BPF_F_ADJ_ROOM_*`, none unknown.
+    pub flags: u64,
+}
+
+impl Room {
+    const FIXED_GSO: u64 = 1 << 0;
+    const ENCAP_L3_IPV4: u64 = 1 << 1;
+    const ENCAP_L3_IPV6: u64 = 1 << 2;
+    const ENCAP_L4_GRE: u64 = 1 << 3;
+    const ENCAP_L4_UDP: u64 = 1 << 4;
+    const NO_CSUM_RESET: u64 = 1 << 5;
+    const ENCAP_L2_ETH: u64 = 1 << 6;
+    const DECAP_L3_IPV4: u64 = 1 << 7;
+    const DECAP_L3_IPV6: u64 = 1 << 8;
+    const ENCAP_L2_SHIFT: u32 = 56;
+    const ENCAP_L3: u64 = Self::ENCAP_L3_IPV4 | Self::ENCAP_L3_IPV6;
+    const DECAP_L3: u64 = Self::DECAP_L3_IPV4 | Self::DECAP_L3_IPV6;
+    /// Flags that exist; the top byte is the inner link-layer header's length.
+    pub const ALL_FLAGS: u64 = (1 << 9) - 1 | 0xff << Self::ENCAP_L2_SHIFT;
+
+    const fn has(self, flag: u64) -> bool {
+        self.flags & flag != 0
+    }
+
+    const fn inner_mac_len(self) -> u32 {
+        (self.flags >> Self::ENCAP_L2_SHIFT) as u32
+    }
+}
+
+impl Skb {
+    /// The packet from the network header on.
+    pub(super) fn network_bytes(&self) -> Vec<u8> {
+        let len = i64::from(self.len()) - self.network_off();
+        let len = u32::try_from(len).unwrap_or(0);
+        self.load_from(self.network_off(), 0, len).unwrap_or_default()
+    }
+
+    /// Fails as test-run does when the complete sum no longer fits the packet.
+    pub(super) fn check_sum(&self) -> Result<(), InputError> {
+        let kept = match self.checksum {
+            Checksum::Complete(kept) => kept,
+            Checksum::None | Checksum::Unnecessary { .. } => 0,
+        };
+        if csum::fold(kept) == csum::fold(sum(&self.network_bytes())) {
+            return Ok(());
+        }
+        let message = "the program left a checksum that does not fit the packet";
+        Err(refuse(Errno::EBADMSG, message))
+    }
+
+    /// Keeps the complete sum right after `old` at `off` became `new`.
+    pub(super) fn sum_replaced(&mut self, off: u32, old: &[u8], new: &[u8]) {
+        self.sum_removed(off, old);
+        self.sum_added(off, new);
+    }
+
+    fn sum_removed(&mut self, off: u32, bytes: &[u8]) {
+        if let Checksum::Complete(kept) = self.checksum {
+            self.checksum = Checksum::Complete(csum::block_sub(kept, sum(bytes), off));
+        }
+    }
+
+    fn sum_added(&mut self, off: u32, bytes: &[u8]) {
+        if let Checksum::Complete(kept) = self.checksum {
+            self.checksum = Checksum::Complete(csum::block_add(kept, sum(bytes), off));
+        }
+    }
+
+    /// Whether `len` bytes may be written, as `bpf_skb_pull_data` asks.
+    ///
+    /// # Errors
+    /// `ENOMEM` when the packet has fewer.
+    pub fn pull(&self, len: u32) -> Result<(), Errno> {
+        if len > self.len() { Err(Errno::ENOMEM) } else { Ok(()) }
+    }
+
+    /// Cuts or extends the packet at its end.
+    ///
+    /// # Errors
+    /// `EINVAL` for a length the device or the headers do not allow, `ENOTSUPP` for an
+    /// encapsulated packet.
+    pub fn change_tail(&mut self, new_len: u32) -> Result<(), Errno> {
+        let data = self.packet.data_off();
+        let last_header = self.headers.transport.filter(|&t| t > data);
+        let min_len = last_header.unwrap_or(self.headers.network).saturating_sub(data);
+        if new_len > self.max_len || new_len < min_len {
+            return Err(Errno::EINVAL);
+        }
+        if self.encapsulated {
+            return Err(Errno::ENOTSUPP);
+        }
+        let old_len = self.len();
+        if new_len < old_len {
+            let cut = self.load(new_len, old_len - new_len).unwrap_or_default();
+            self.sum_removed(new_len, &cut);
+        }
+        let by = i64::from(new_len) - i64::from(old_len);
+        let by = i32::try_from(by).map_err(|_| Errno::ENOMEM)?;
+        self.packet.move_end(by).ok_or(Errno::ENOMEM)?;
+        self.reset_gso();
+        self.show();
+        Ok(())
+    }
+
+    /// Puts zero bytes in front of the packet, which becomes the link-layer header's start.
+    ///
+    /// # Errors
+    /// `EINVAL` for more than the device's largest frame.
+    pub fn change_head(&mut self, by: u32) -> Result<(), Errno> {
+        let new_len = self.len().checked_add(by).ok_or(Errno::EINVAL)?;
+        if i32::try_from(by).is_err() || (self.gso.size == 0 && new_len > self.max_len) {
+            return Err(Errno::EINVAL);
+        }
+        self.push(by)?;
+        self.packet.zero(0, by).ok_or(Errno::ENOMEM)?;
+        self.headers.mac = self.packet.data_off();
+        self.show();
+        Ok(())
+    }
+
+    /// Makes room inside the packet or takes some away.
+    ///
+    /// # Errors
+    /// As `bpf_skb_adjust_room` gives them.
+    pub fn adjust_room(&mut self, by: i32, room: Room) -> Result<(), Errno> {
+        let len = by.unsigned_abs();
+        if len > 0xfff {
+            return Err(Errno::EFAULT);
+        }
+        let base_len = match self.protocol {
+            ETH_P_IP => 20,
+            ETH_P_IPV6 => 40,
+            _ => return Err(Errno::ENOTSUPP),
+        };
+        let mac_len = self.headers.network.saturating_sub(self.headers.mac);
+        let off = match room.mode {
+            AdjustMode::Net => mac_len + base_len,
+            AdjustMode::Mac => mac_len,
+        };
+        let shrink = by < 0;
+        let min_len = match room.flags & Room::DECAP_L3 {
+            0 => base_len,
+            _ if !shrink => return Err(Errno::EINVAL),
+            Room::DECAP_L3_IPV4 => 20,
+            Room::DECAP_L3_IPV6 => 40,
+            _ => return Err(Errno::EINVAL),
+        };
+        let network_len = i64::from(self.len()) - self.network_off();
+        let fits = if shrink {
+            i64::from(len) < network_len && network_len - i64::from(len) >= min_len.into()
+        } else {
+            self.len() + len <= self.max_len || self.gso.size != 0
+        };
+        if !fits {
+            return Err(Errno::ENOTSUPP);
+        }
+        let changed = if shrink { self.shrink(off, len, room) } else { self.grow(off, len, room) };
+        if changed.is_ok() && !room.has(Room::NO_CSUM_RESET) {
+            self.reset_unnecessary();
+        }
+        self.show();
+        changed
+    }
+
+    fn grow(&mut self, off: u32, len: u32, room: Room) -> Result<(), Errno> {
+        self.allow_gso()?;
+        let encap = room.has(Room::ENCAP_L3);
+        if encap {
+            if room.flags & Room::ENCAP_L3 == Room::ENCAP_L3
+                || (room.has(Room::ENCAP_L4_GRE) && room.has(Room::ENCAP_L4_UDP))
+                || (room.has(Room::ENCAP_L2_ETH) && room.inner_mac_len() < ETH_HLEN)
+            {
+                return Err(Errno::EINVAL);
+            }
+            if self.encapsulated {
+                return Err(Errno::EALREADY);
+            }
+            if room.inner_mac_len() > len {
+                return Err(Errno::EINVAL);
+            }
+        }
+        let mac_len = self.headers.network.saturating_sub(self.headers.mac);
+        self.insert(off, len)?;
+        if encap {
+            self.encapsulated = true;
+            self.headers.network = self.packet.data_off() + mac_len;
+            let outer_len = if room.has(Room::ENCAP_L3_IPV6) { 40 } else { 20 };
+            if room.has(Room::ENCAP_L4_GRE | Room::ENCAP_L4_UDP) {
+                self.headers.transport = Some(self.headers.network + outer_len);
+            }
+            self.protocol = if room.has(Room::ENCAP_L3_IPV6) { ETH_P_IPV6 } else { ETH_P_IP };
+        }
+        if self.gso.size != 0 {
+            self.gso.segs = 0;
+            if !room.has(Room::FIXED_GSO) {
+                self.gso.size = self.gso.size.saturating_sub(len as u16);
+            }
+        }
+        Ok(())
+    }
+
+    fn shrink(&mut self, off: u32, len: u32, room: Room) -> Result<(), Errno> {
+        if room.flags & !(Room::FIXED_GSO | Room::DECAP_L3 | Room::NO_CSUM_RESET) != 0 {
+            return Err(Errno::EINVAL);
+        }
+        self.allow_gso()?;
+        self.remove(off, len)?;
+        match room.flags & Room::DECAP_L3 {
+            Room::DECAP_L3_IPV4 => self.protocol = ETH_P_IP,
+            Room::DECAP_L3_IPV6 => self.protocol = ETH_P_IPV6,
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Segments of test-run have no type, so that none may change its size.
+    const fn allow_gso(&self) -> Result<(), Errno> {
+        if self.gso.size == 0 { Ok(()) } else { Err(Errno::ENOTSUPP) }
+    }
+
+    /// Translates between IPv4 and IPv6 headers' sizes.
+    ///
+    /// # Errors
+    /// `ENOTSUPP` for other protocols or none to change.
+    pub fn change_proto(&mut self, to: u16) -> Result<(), Errno> {
+        let off = u32::try_from(self.network_off()).map_err(|_| Errno::ENOTSUPP)?;
+        match (self.protocol, to) {
+            (ETH_P_IP, ETH_P_IPV6) => self.insert(off, V6_EXTRA)?,
+            (ETH_P_IPV6, ETH_P_IP) => self.remove(off, V6_EXTRA)?,
+            _ => return Err(Errno::ENOTSUPP),
+        }
+        self.protocol = to;
+        self.hash = None;
+        self.show();
+        Ok(())
+    }
+
+    /// Puts a tag beside the packet; one that is there already moves into it.
+    ///
+    /// # Errors
+    /// `ENOMEM` when the packet cannot grow.
+    pub fn vlan_push(&mut self, proto: u16, tci: u16) -> Result<(), Errno> {
+        if let Some(tag) = self.vlan {
+            self.push(VLAN_HLEN)?;
+            self.packet.copy_within(VLAN_HLEN, 0, VLAN_OFF).ok_or(Errno::ENOMEM)?;
+            let [p0, p1] = tag.proto.to_be_bytes();
+            let [t0, t1] = tag.tci.to_be_bytes();
+            let bytes = [p0, p1, t0, t1];
+            self.packet.write(VLAN_OFF, &bytes).ok_or(Errno::ENOMEM)?;
+            self.sum_added(VLAN_OFF, &bytes);
+            self.headers.mac = self.packet.data_off();
+            self.headers.network = self.headers.network.saturating_sub(VLAN_HLEN);
+            self.protocol = tag.proto;
+        }
+        let proto = if is_vlan(proto) { proto } else { ETH_P_8021Q };
+        self.vlan = Some(VlanTag { proto, tci });
+        self.show();
+        Ok(())
+    }
+
+    /// Takes the outermost tag away; the one behind it moves beside the packet.
+    ///
+    /// # Errors
+    /// `ENOMEM` for a packet too short to have the tag it announces.
+    pub fn vlan_pop(&mut self) -> Result<(), Errno> {
+        let popped = self.pop_tags();
+        self.show();
+        popped
+    }
+
+    fn pop_tags(&mut self) -> Result<(), Errno> {
+        if self.vlan.take().is_none() {
+            if !is_vlan(self.protocol) {
+                return Ok(());
+            }
+            self.pop_inner()?;
+        }
+        if is_vlan(self.protocol) {
+            let proto = self.protocol;
+            let tci = self.pop_inner()?;
+            self.vlan = Some(VlanTag { proto, tci });
+        }
+        Ok(())
+    }
+
+    /// Takes a tag out of the packet and gives its value.
+    fn pop_inner(&mut self) -> Result<u16, Errno> {
+        let bytes: [u8; 6] = self.packet.read_array(VLAN_OFF).ok_or(Errno::ENOMEM)?;
+        let [p0, p1, t0, t1, inner @ ..] = bytes;
+        self.sum_removed(VLAN_OFF, &[p0, p1, t0, t1]);
+        let behind = self.packet.read_array(VLAN_OFF + 6);
+        self.packet.copy_within(0, VLAN_HLEN, VLAN_OFF).ok_or(Errno::ENOMEM)?;
+        self.packet.hide_front(VLAN_HLEN).ok_or(Errno::ENOMEM)?;
+        self.protocol = protocol_of(u16::from_be_bytes(inner), behind);
+        self.headers.mac += VLAN_HLEN;
+        if self.network_off() < ETH_HLEN.into() {
+            self.headers.network = self.packet.data_off() + ETH_HLEN;
+        }
+        Ok(u16::from_be_bytes([t0, t1]))
+    }
+
+    /// Inserts `len` zero bytes at `off`: what lies in front of it moves towards the head.
+    fn insert(&mut self, off: u32, len: u32) -> Result<(), Errno> {
+        let transport_is_network = self.headers.transport == Some(self.headers.network);
+        self.push(len)?;
+        self.packet.copy_within(len, 0, off).ok_or(Errno::ENOMEM)?;
+        self.packet.zero(off, len).ok_or(Errno::ENOMEM)?;
+        self.headers.mac = self.headers.mac.saturating_sub(len);
+        self.headers.network = self.headers.network.saturating_sub(len);
+        if transport_is_network {
+            self.headers.transport = Some(self.headers.network);
+        }
+        Ok(())
+    }
+
+    /// Removes `len` bytes at `off`: what lies in front of them moves towards the tail.
+    fn remove(&mut self, off: u32, len: u32) -> Result<(), Errno> {
+        let transport_is_network = self.headers.transport == Some(self.headers.network);
+        let gone = self.load(off, len).ok_or(Errno::ENOMEM)?;
+        self.sum_removed(off, &gone);
+        self.packet.copy_within(0, len, off).ok_or(Errno::ENOMEM)?;
+        self.packet.hide_front(len).ok_or(Errno::ENOMEM)?;
+        self.headers.mac += len;
+        self.headers.network += len;
+        if transport_is_network {
+            self.headers.transport = Some(self.headers.network);
+        }
+        Ok(())
+    }
+
+    /// Moves the packet's start towards the head, where need be after moving it all back.
+    fn push(&mut self, by: u32) -> Result<(), Errno> {
+        if by > self.packet.headroom() {
+            let missing = by - self.packet.headroom();
+            self.packet.shift(missing)?;
+            self.headers = self.headers.shifted(missing);
+        }
+        self.packet.show_front(by).ok_or(Errno::ENOMEM)
+    }
+
+    const fn reset_gso(&mut self) {
+        self.gso = super::Gso { size: 0, segs: 0 };
+    }
+
+    fn reset_unnecessary(&mut self) {
+        if matches!(self.checksum, Checksum::Unnecessary { .. }) {
+            self.checksum = Checksum::None;
+        }
+    }
+
+    /// The protocol behind any VLAN tags in the packet.
+    #[must_use]
+    pub fn inner_protocol(&self) -> u16 {
+        let mut protocol = self.protocol;
+        let mut off = self.network_off() - i64::from(ETH_HLEN) + i64::from(VLAN_OFF) + 4;
+        while matches!(protocol, ETH_P_8021Q | ETH_P_8021AD) {
+            let Some(next) = self.load_from(off, 0, 2) else { break };
+            protocol = next.iter().fold(0, |value, &byte| value << 8 | u16::from(byte));
+            off += i64::from(VLAN_HLEN);
+        }
+        protocol
+    }
+}

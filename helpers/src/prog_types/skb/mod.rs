@@ -1,0 +1,331 @@
+//! The socket buffer: what traffic control, socket filters, cgroups and lightweight tunnels see.
+//!
+//! The context struct in guest memory is the only copy of what programs write there (`mark`, `cb`,
+//! …); what helpers compute with (lengths, header positions, the VLAN tag, …) is kept here and
+//! shown in the struct after each change.
+
+mod edit;
+pub mod fields;
+mod headers;
+mod prepare;
+
+pub use edit::{AdjustMode, Room};
+pub use prepare::{SkbKind, prepare};
+
+use super::ctx;
+use super::packet::Linear;
+use fields::Field;
+use headers::Headers;
+use std::any::Any;
+use ubpf_abi::Errno;
+use ubpf_abi::ctx::CtxLayout;
+use ubpf_abi::prog_type::PacketLayer;
+use ubpf_vm::mem::{GuestAddr, Region, Word};
+use ubpf_vm::run::{CtxStoreError, InputError, Output, RunState};
+use ubpf_vm::world::World;
+
+/// Bytes of an Ethernet header.
+pub const ETH_HLEN: u32 = 14;
+/// `ETH_P_IP`.
+pub const ETH_P_IP: u16 = 0x0800;
+/// `ETH_P_IPV6`.
+pub const ETH_P_IPV6: u16 = 0x86dd;
+/// `ETH_P_8021Q`.
+pub const ETH_P_8021Q: u16 = 0x8100;
+/// `ETH_P_8021AD`.
+pub const ETH_P_8021AD: u16 = 0x88a8;
+
+/// A VLAN tag that is kept beside the packet, as a device with tag offload delivers it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct VlanTag {
+    /// 802.1Q or 802.1ad.
+    pub proto: u16,
+    /// Priority, drop eligibility and VLAN id.
+    pub tci: u16,
+}
+
+/// What is known about the packet's checksums (`ip_summed`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Checksum {
+    /// Nothing.
+    None,
+    /// Those of this many encapsulations beyond the first were found right.
+    Unnecessary {
+        /// `csum_level`.
+        level: u8,
+    },
+    /// The sum over everything from the network header on.
+    Complete(u32),
+}
+
+/// A socket buffer under a program.
+#[derive(Debug)]
+pub struct Skb {
+    ctx: Region,
+    sock: Region,
+    packet: Linear,
+    headers: Headers,
+    layer: PacketLayer,
+    layout: &'static CtxLayout,
+    /// The context that the caller brought; without one none is reported.
+    ctx_in: Option<[u8; fields::BYTES]>,
+    ifindex: u32,
+    /// Largest frame of the device in bytes.
+    max_len: u32,
+    protocol: u16,
+    pkt_type: u8,
+    vlan: Option<VlanTag>,
+    checksum: Checksum,
+    /// Test-run shall compare the checksum at the end.
+    verify_checksum: bool,
+    encapsulated: bool,
+    hash: Option<u32>,
+    gso: Gso,
+    tstamp_type: u8,
+    cookie: Option<u64>,
+}
+
+/// Segmentation that a device is to do.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Gso {
+    size: u16,
+    segs: u16,
+}
+
+impl Skb {
+    /// The packet from where the program sees it.
+    #[must_use]
+    pub const fn packet(&self) -> &Linear {
+        &self.packet
+    }
+
+    /// Bytes of the packet.
+    #[must_use]
+    pub const fn len(&self) -> u32 {
+        self.packet.len()
+    }
+
+    /// The device it is on.
+    #[must_use]
+    pub const fn ifindex(&self) -> u32 {
+        self.ifindex
+    }
+
+    /// Its protocol, an Ethernet type.
+    #[must_use]
+    pub const fn protocol(&self) -> u16 {
+        self.protocol
+    }
+
+    /// Address of its socket, in the layout of `struct bpf_sock`.
+    #[must_use]
+    pub const fn sock(&self) -> GuestAddr {
+        self.sock.addr()
+    }
+
+    /// Its socket's cookie, where it has one already.
+    #[must_use]
+    pub const fn cookie(&self) -> Option<u64> {
+        self.cookie
+    }
+
+    /// Gives its socket a cookie.
+    pub const fn set_cookie(&mut self, cookie: u64) {
+        self.cookie = Some(cookie);
+    }
+
+    /// Bytes of a segment, 0 without segmentation.
+    #[must_use]
+    pub const fn gso_size(&self) -> u16 {
+        self.gso.size
+    }
+
+    /// Bytes that precede the network header in the packet; negative when it lies before.
+    #[must_use]
+    pub fn network_off(&self) -> i64 {
+        i64::from(self.headers.network) - i64::from(self.packet.data_off())
+    }
+
+    /// Bytes that precede the link-layer header in the packet; negative when it lies before, as
+    /// for programs that begin at the network header.
+    #[must_use]
+    pub fn mac_off(&self) -> i64 {
+        i64::from(self.headers.mac) - i64::from(self.packet.data_off())
+    }
+
+    /// What is known about its checksums.
+    #[must_use]
+    pub const fn checksum(&self) -> Checksum {
+        self.checksum
+    }
+
+    /// Replaces what is known about its checksums.
+    pub const fn set_checksum(&mut self, checksum: Checksum) {
+        self.checksum = checksum;
+    }
+
+    /// Its flow hash, where it has one.
+    #[must_use]
+    pub const fn hash(&self) -> Option<u32> {
+        self.hash
+    }
+
+    /// Sets or forgets its flow hash.
+    pub fn set_hash(&mut self, hash: Option<u32>) {
+        self.hash = hash;
+        self.show();
+    }
+
+    /// Changes whom it is for.
+    ///
+    /// # Errors
+    /// `EINVAL` unless both the old and the new type are one of host, broadcast, multicast and
+    /// other host.
+    pub fn set_pkt_type(&mut self, pkt_type: u32) -> Result<(), Errno> {
+        match u8::try_from(pkt_type) {
+            Ok(new @ 0..=3) if self.pkt_type <= 3 => {
+                self.pkt_type = new;
+                self.show();
+                Ok(())
+            }
+            _ => Err(Errno::EINVAL),
+        }
+    }
+
+    /// Sets the delivery time and its clock.
+    pub fn set_tstamp(&mut self, ns: u64, clock: u8) {
+        self.tstamp_type = clock;
+        self.show_field(Field::Tstamp, ns);
+        self.show_field(Field::TstampType, clock);
+    }
+
+    /// A copy of packet bytes, or `None` when they are not all there.
+    #[must_use]
+    pub fn load(&self, off: u32, len: u32) -> Option<Vec<u8>> {
+        if i32::try_from(off).is_err() {
+            return None;
+        }
+        self.packet.read(off, len)
+    }
+
+    /// Bytes at `off` from a header that may lie in front of the packet.
+    #[must_use]
+    pub fn load_from(&self, header_off: i64, off: u32, len: u32) -> Option<Vec<u8>> {
+        let start = header_off.checked_add(off.into())?;
+        if let Ok(start) = u32::try_from(start) {
+            return self.packet.read(start, len);
+        }
+        let before = u32::try_from(start.checked_neg()?).ok()?;
+        self.packet.read_before(before, len)
+    }
+
+    /// Copies bytes into the packet, with the sum over it kept right where `sum` says so.
+    ///
+    /// # Errors
+    /// `EFAULT` when they do not fit.
+    pub fn store(&mut self, off: u32, bytes: &[u8], sum: bool) -> Result<(), Errno> {
+        let len = u32::try_from(bytes.len()).map_err(|_| Errno::EFAULT)?;
+        let old = self.load(off, len).ok_or(Errno::EFAULT)?;
+        self.packet.write(off, bytes).ok_or(Errno::EFAULT)?;
+        if sum {
+            self.sum_replaced(off, &old, bytes);
+        }
+        Ok(())
+    }
+
+    /// A legacy packet load of 1, 2 or 4 bytes, in host order. Negative offsets count from the
+    /// network header (from -0x100000 on) or the link-layer header (from -0x200000 on). `None`
+    /// ends the program with result 0.
+    #[must_use]
+    pub fn legacy_load(&self, off: i32, size: u32) -> Option<u32> {
+        const NET_OFF: i64 = -0x10_0000;
+        const LL_OFF: i64 = -0x20_0000;
+        let (header, off) = match i64::from(off) {
+            off @ 0.. => (0, off),
+            off if off >= NET_OFF => (self.network_off(), off - NET_OFF),
+            off if off >= LL_OFF => (self.mac_off(), off - LL_OFF),
+            _ => return None,
+        };
+        let bytes = self.load_from(header, u32::try_from(off).ok()?, size)?;
+        Some(bytes.iter().fold(0, |value, &byte| value << 8 | u32::from(byte)))
+    }
+
+    /// Shows in the context struct what helpers changed.
+    fn show(&self) {
+        let vlan = self.vlan.unwrap_or(VlanTag { proto: 0, tci: 0 });
+        self.show_field(Field::Len, self.packet.len());
+        self.show_field(Field::PktType, u32::from(self.pkt_type));
+        self.show_field(Field::Protocol, u32::from(self.protocol.to_be()));
+        self.show_field(Field::VlanPresent, u32::from(self.vlan.is_some()));
+        self.show_field(Field::VlanTci, u32::from(vlan.tci));
+        self.show_field(Field::VlanProto, u32::from(vlan.proto.to_be()));
+        self.show_field(Field::Hash, self.hash.unwrap_or(0));
+        self.show_field(Field::Data, self.packet.data_addr().0);
+        self.show_field(Field::DataEnd, self.packet.end_addr().0);
+        self.show_field(Field::DataMeta, self.packet.meta_addr().0);
+        self.show_field(Field::GsoSegs, u32::from(self.gso.segs));
+        self.show_field(Field::GsoSize, u32::from(self.gso.size));
+    }
+
+    fn show_field(&self, field: Field, value: impl Word) {
+        let stored = self.ctx.store(field.off(), value);
+        debug_assert!(stored.is_ok(), "{field:?} lies inside the context");
+    }
+
+    /// The context struct as programs left it.
+    fn ctx_bytes(&self) -> [u8; fields::BYTES] {
+        let mut bytes = [0; fields::BYTES];
+        let read = self.ctx.read(0, &mut bytes);
+        debug_assert!(read.is_ok(), "the context has the struct's size");
+        bytes
+    }
+}
+
+impl RunState for Skb {
+    fn ctx(&self) -> GuestAddr {
+        self.ctx.addr()
+    }
+
+    fn ctx_store(
+        &mut self,
+        _: &World,
+        off: u32,
+        size: u32,
+        value: u64,
+    ) -> Result<(), CtxStoreError> {
+        const QUEUE_MAPPING: u32 = Field::QueueMapping.off();
+        const TC_INDEX: u32 = Field::TcIndex.off();
+        const TC_CLASSID: u32 = Field::TcClassid.off();
+        ctx::writable(self.layout, off, size).ok_or(CtxStoreError)?;
+        let value = match off {
+            // The largest number says that there is no mapping; larger ones are not stored.
+            QUEUE_MAPPING if value as u32 >= u16::MAX.into() => return Ok(()),
+            TC_INDEX | TC_CLASSID => value & u64::from(u16::MAX),
+            _ => value,
+        };
+        let stored = match size {
+            1 => self.ctx.store(off, value as u8),
+            2 => self.ctx.store(off, value as u16),
+            4 => self.ctx.store(off, value as u32),
+            _ => self.ctx.store(off, value),
+        };
+        stored.map_err(|_| CtxStoreError)
+    }
+
+    fn finish(&mut self, _: &World, r0: u64) -> Result<Output, InputError> {
+        if self.verify_checksum {
+            self.check_sum()?;
+        }
+        let mut data = match self.layer {
+            PacketLayer::Link => Vec::new(),
+            PacketLayer::Network => vec![0; ETH_HLEN as usize],
+        };
+        data.extend(self.packet.visible());
+        let ctx = self.ctx_in.map(|ctx_in| prepare::ctx_out(ctx_in, &self.ctx_bytes()));
+        Ok(Output { retval: r0 as u32, data: Some(data), ctx })
+    }
+
+    fn as_any_mut(&mut self) -> &mut dyn Any {
+        self
+    }
+}

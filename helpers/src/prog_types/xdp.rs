@@ -1,0 +1,382 @@
+//! XDP: programs that see a packet before the network stack does.
+//!
+//! The frame is laid out as test-run lays it out, in one page:
+//!
+//! ```text
+//!  0            40          256                     data_end      3776            4096
+//!  ├ xdp_frame ─┼ headroom ──┼ metadata ┼ packet ─────┼ tailroom ──┼ shared info ──┤
+//! ```
+//!
+//! What does not fit the linear part lies in fragments of at most a page, which programs reach
+//! only through `bpf_xdp_load_bytes` and `bpf_xdp_store_bytes`.
+
+use super::ctx::{self, no_memory, refuse};
+use super::packet::Linear;
+use crate::env;
+use crate::func::group;
+use std::any::Any;
+use ubpf_abi::ctx::{CtxAccess, CtxField, CtxFieldKind, CtxLayout, CtxWidth};
+use ubpf_abi::prog_type::{
+    AttachType, InputKind, PacketAccess, PacketLayer, ProgType, ProgTypeDecl, RetRange,
+};
+use ubpf_abi::{Errno, Version};
+use ubpf_vm::mem::{GuestAddr, Perm, Region, RegionKind, RegionSpec};
+use ubpf_vm::registry::ProgTypeDef;
+use ubpf_vm::run::{CtxStoreError, Input, InputError, Output, RunState};
+use ubpf_vm::world::World;
+
+/// Bytes of the page that holds a frame; fragments are as large.
+pub const FRAME_BYTES: u32 = 4096;
+/// `XDP_PACKET_HEADROOM`.
+pub const HEADROOM_BYTES: u32 = 256;
+/// `struct xdp_frame`, which adjusting the head must leave room for.
+pub const XDP_FRAME_BYTES: u32 = 40;
+/// `struct skb_shared_info` with its alignment, at the page's end.
+pub const SHARED_INFO_BYTES: u32 = 320;
+/// Fragments that a frame may have (`MAX_SKB_FRAGS`).
+pub const MAX_FRAGS: usize = 17;
+/// Bytes of an Ethernet header, the least a frame may hold.
+pub const ETH_HLEN: u32 = 14;
+/// The attach type of programs that run on a devmap's entries, `BPF_XDP_DEVMAP`.
+const DEVMAP: AttachType = AttachType(33);
+
+const LINEAR_BYTES: u32 = FRAME_BYTES - HEADROOM_BYTES - SHARED_INFO_BYTES;
+const CTX_BYTES: usize = 24;
+
+const DATA: CtxField = pointer("data", 0, CtxFieldKind::PacketData, Version::new(4, 8));
+const DATA_END: CtxField = pointer("data_end", 4, CtxFieldKind::PacketEnd, Version::new(4, 8));
+const DATA_META: CtxField = pointer("data_meta", 8, CtxFieldKind::PacketMeta, Version::new(4, 15));
+const INGRESS_IFINDEX: CtxField =
+    pointer("ingress_ifindex", 12, CtxFieldKind::Scalar, Version::new(4, 16));
+const RX_QUEUE_INDEX: CtxField =
+    pointer("rx_queue_index", 16, CtxFieldKind::Scalar, Version::new(4, 16));
+const EGRESS_IFINDEX: CtxField = CtxField {
+    attach_types: &[DEVMAP],
+    ..pointer("egress_ifindex", 20, CtxFieldKind::Scalar, Version::new(5, 8))
+};
+
+/// `struct xdp_md`.
+pub const LAYOUT: CtxLayout = CtxLayout {
+    name: "xdp_md",
+    size: CTX_BYTES as u32,
+    fields: &[DATA, DATA_END, DATA_META, INGRESS_IFINDEX, RX_QUEUE_INDEX, EGRESS_IFINDEX],
+};
+
+const fn pointer(name: &'static str, off: u32, kind: CtxFieldKind, since: Version) -> CtxField {
+    CtxField {
+        name,
+        off,
+        size: 4,
+        elem_size: 4,
+        kind,
+        access: CtxAccess::Read,
+        width: CtxWidth::Whole,
+        attach_types: &[],
+        since,
+    }
+}
+
+/// The program type.
+pub const DEF: ProgTypeDef = ProgTypeDef {
+    decl: ProgTypeDecl {
+        prog_type: ProgType::Xdp,
+        doc: "Sees packets as the driver receives them, before the network stack does.",
+        ctx: LAYOUT,
+        input: InputKind::Packet { from: PacketLayer::Link },
+        packet: PacketAccess::ReadWrite,
+        helpers: &[group::BASE, group::EVENTS, group::NET, group::XDP],
+        ret: RetRange::Any,
+        ret_names: &[
+            (0, "XDP_ABORTED"),
+            (1, "XDP_DROP"),
+            (2, "XDP_PASS"),
+            (3, "XDP_TX"),
+            (4, "XDP_REDIRECT"),
+        ],
+        legacy_loads: false,
+    },
+    prepare,
+};
+
+/// A frame under an XDP program.
+#[derive(Debug)]
+pub struct XdpRun {
+    ctx: Region,
+    linear: Linear,
+    frags: Vec<Vec<u8>>,
+    /// The context that the caller brought; without one none is reported.
+    ctx_in: Option<[u8; CTX_BYTES]>,
+    /// Device that the frame came from.
+    ifindex: u32,
+}
+
+fn prepare(world: &World, input: &Input) -> Result<Box<dyn RunState>, InputError> {
+    if input.flags != 0 {
+        let message = format!("flags {:#x}: xdp runs take none here", input.flags);
+        return Err(refuse(Errno::EINVAL, message));
+    }
+    let data_len = u32::try_from(input.data.len())
+        .map_err(|_| refuse(Errno::EINVAL, "packet of more than 4 GiB"))?;
+    let mut blank = [0; CTX_BYTES];
+    blank.iter_mut().skip(4).zip(data_len.to_le_bytes()).for_each(|(to, from)| *to = from);
+    let ctx_in = ctx::context(input, &LAYOUT, blank)?;
+
+    let (meta_len, linear_len) = match &ctx_in {
+        Some(ctx) => described_parts(ctx, data_len)?,
+        None => (0, data_len),
+    };
+    if data_len - meta_len < ETH_HLEN {
+        let message = format!("packet of {data_len} bytes: at least {ETH_HLEN} are needed");
+        return Err(refuse(Errno::EINVAL, message));
+    }
+    let ifindex = ingress(world, ctx_in.as_ref())?;
+
+    // Metadata is taken from the headroom, so that the linear part grows by it.
+    let linear_len = linear_len.min(LINEAR_BYTES + meta_len) as usize;
+    let (linear, rest) = input.data.split_at(linear_len.min(input.data.len()));
+    let frags: Vec<_> = rest.chunks(FRAME_BYTES as usize).map(<[u8]>::to_vec).collect();
+    if frags.len() > MAX_FRAGS {
+        let message = format!("packet of {data_len} bytes: it does not fit {MAX_FRAGS} fragments");
+        return Err(refuse(Errno::ENOMEM, message));
+    }
+    let cage = world.cage();
+    let capacity = FRAME_BYTES - SHARED_INFO_BYTES;
+    let headroom = HEADROOM_BYTES - meta_len;
+    let linear =
+        Linear::new(cage, capacity, headroom, meta_len, linear).map_err(|e| no_memory(&e))?;
+    let spec = RegionSpec::new(CTX_BYTES as u64, RegionKind::Context, LAYOUT.name);
+    let ctx = cage.alloc(spec.perm(Perm::Read)).map_err(|e| no_memory(&e))?;
+    let run = XdpRun { ctx, linear, frags, ctx_in, ifindex };
+    run.show_ctx();
+    Ok(Box::new(run))
+}
+
+/// Metadata bytes and linear bytes (metadata included) as a given context describes them.
+fn described_parts(ctx: &[u8; CTX_BYTES], data_len: u32) -> Result<(u32, u32), InputError> {
+    let field = |field| ctx::number(ctx, field) as u32;
+    let (meta_len, end) = (field(&DATA), field(&DATA_END));
+    let problem = if field(&DATA_META) != 0 {
+        "data_meta must be 0: the packet begins with the metadata"
+    } else if end > data_len {
+        "data_end lies behind the packet"
+    } else if meta_len > end {
+        "data lies behind data_end"
+    } else if meta_len % 4 != 0 || meta_len > HEADROOM_BYTES - XDP_FRAME_BYTES {
+        "data, the bytes of metadata, must be a multiple of 4 and at most 216"
+    } else {
+        return Ok((meta_len, end));
+    };
+    Err(refuse(Errno::EINVAL, format!("context: {problem}")))
+}
+
+/// The device that a given context names, `lo` without one.
+fn ingress(world: &World, ctx: Option<&[u8; CTX_BYTES]>) -> Result<u32, InputError> {
+    let field = |field| ctx.map_or(0, |ctx| ctx::number(ctx, field) as u32);
+    let (ifindex, queue) = (field(&INGRESS_IFINDEX), field(&RX_QUEUE_INDEX));
+    if field(&EGRESS_IFINDEX) != 0 {
+        return Err(refuse(Errno::EINVAL, "context: egress_ifindex must be 0"));
+    }
+    if ifindex == 0 {
+        return match queue {
+            0 => Ok(env::LOOPBACK),
+            _ => Err(refuse(Errno::EINVAL, "context: rx_queue_index without ingress_ifindex")),
+        };
+    }
+    if env::of(world).device(ifindex).is_none() {
+        let message = format!("context: ingress_ifindex {ifindex}: no such device");
+        return Err(refuse(Errno::ENODEV, message));
+    }
+    if queue != 0 {
+        let message = format!("context: rx_queue_index {queue}: the device has one queue");
+        return Err(refuse(Errno::EINVAL, message));
+    }
+    Ok(ifindex)
+}
+
+impl XdpRun {
+    /// Device that the frame came from.
+    #[must_use]
+    pub const fn ifindex(&self) -> u32 {
+        self.ifindex
+    }
+
+    /// The linear part.
+    #[must_use]
+    pub const fn linear(&self) -> &Linear {
+        &self.linear
+    }
+
+    /// Bytes of the packet, fragments included.
+    #[must_use]
+    pub fn len(&self) -> u32 {
+        self.linear.len() + self.frags_len()
+    }
+
+    fn frags_len(&self) -> u32 {
+        self.frags.iter().map(|f| f.len() as u32).sum()
+    }
+
+    /// Moves the packet's start and the metadata in front of it, as `bpf_xdp_adjust_head` does.
+    ///
+    /// # Errors
+    /// `EINVAL` past the headroom, or with less than an Ethernet header left in the linear part.
+    pub fn adjust_head(&mut self, by: i32) -> Result<(), Errno> {
+        let data = self.linear.data_off().checked_add_signed(by).ok_or(Errno::EINVAL)?;
+        let first = XDP_FRAME_BYTES + self.linear.meta_len();
+        let end = self.linear.data_off() + self.linear.len();
+        if data < first || data.checked_add(ETH_HLEN).is_none_or(|min| min > end) {
+            return Err(Errno::EINVAL);
+        }
+        self.linear.move_head(by).ok_or(Errno::EINVAL)?;
+        self.show_ctx();
+        Ok(())
+    }
+
+    /// Moves the metadata's start, as `bpf_xdp_adjust_meta` does.
+    ///
+    /// # Errors
+    /// `EINVAL` past the headroom or into the packet, `EACCES` for a size that is no multiple of 4.
+    pub fn adjust_meta(&mut self, by: i32) -> Result<(), Errno> {
+        let meta = self.linear.headroom().checked_add_signed(by).ok_or(Errno::EINVAL)?;
+        if meta < XDP_FRAME_BYTES || meta > self.linear.data_off() {
+            return Err(Errno::EINVAL);
+        }
+        if (self.linear.data_off() - meta) % 4 != 0 {
+            return Err(Errno::EACCES);
+        }
+        self.linear.move_meta(by).ok_or(Errno::EINVAL)?;
+        self.show_ctx();
+        Ok(())
+    }
+
+    /// Moves the packet's end, as `bpf_xdp_adjust_tail` does. New bytes are zero.
+    ///
+    /// # Errors
+    /// `EINVAL` where there is no room, or with less than an Ethernet header left.
+    pub fn adjust_tail(&mut self, by: i32) -> Result<(), Errno> {
+        let shrink = by.checked_neg().ok_or(Errno::EINVAL)?;
+        if let Some(last) = self.frags.last_mut() {
+            match u32::try_from(by) {
+                Ok(grow) => {
+                    if grow > FRAME_BYTES - last.len() as u32 {
+                        return Err(Errno::EINVAL);
+                    }
+                    last.resize(last.len() + grow as usize, 0);
+                }
+                Err(_) => self.shrink_frags(shrink.unsigned_abs())?,
+            }
+        } else {
+            let len = self.linear.len();
+            let new_len = len.checked_add_signed(by).filter(|&len| len >= ETH_HLEN);
+            let new_len = new_len.ok_or(Errno::EINVAL)?;
+            self.linear.move_end(by).ok_or(Errno::EINVAL)?;
+            if new_len > len {
+                self.linear.zero(len, new_len - len).ok_or(Errno::EINVAL)?;
+            }
+        }
+        self.show_ctx();
+        Ok(())
+    }
+
+    fn shrink_frags(&mut self, by: u32) -> Result<(), Errno> {
+        if i64::from(by) > i64::from(self.len()) - i64::from(ETH_HLEN) {
+            return Err(Errno::EINVAL);
+        }
+        let mut left = by as usize;
+        while left > 0 {
+            let Some(last) = self.frags.last_mut() else { break };
+            if left < last.len() {
+                last.truncate(last.len() - left);
+                return Ok(());
+            }
+            left -= last.len();
+            self.frags.pop();
+        }
+        let left = i32::try_from(left).map_err(|_| Errno::EINVAL)?;
+        self.linear.move_end(-left).ok_or(Errno::EINVAL)
+    }
+
+    /// Copies packet bytes out of the linear part and the fragments, as `bpf_xdp_load_bytes`.
+    ///
+    /// # Errors
+    /// `EFAULT` for an offset or size past 0xffff, `EINVAL` past the packet's end.
+    pub fn load(&self, off: u32, len: u32) -> Result<Vec<u8>, Errno> {
+        self.check(off, len)?;
+        let inside = self.linear.len().saturating_sub(off).min(len);
+        let mut bytes = match inside {
+            0 => Vec::new(),
+            _ => self.linear.read(off, inside).ok_or(Errno::EINVAL)?,
+        };
+        let skip = off.saturating_sub(self.linear.len()) as usize;
+        let rest = self.frags.iter().flatten().skip(skip).take((len - inside) as usize);
+        bytes.extend(rest);
+        Ok(bytes)
+    }
+
+    /// Copies bytes into the linear part and the fragments, as `bpf_xdp_store_bytes`.
+    ///
+    /// # Errors
+    /// As [`XdpRun::load`].
+    pub fn store(&mut self, off: u32, bytes: &[u8]) -> Result<(), Errno> {
+        self.check(off, u32::try_from(bytes.len()).map_err(|_| Errno::EFAULT)?)?;
+        let inside = self.linear.len().saturating_sub(off) as usize;
+        let (linear, rest) = bytes.split_at(inside.min(bytes.len()));
+        if !linear.is_empty() {
+            self.linear.write(off, linear).ok_or(Errno::EINVAL)?;
+        }
+        let skip = off.saturating_sub(self.linear.len()) as usize;
+        let targets = self.frags.iter_mut().flatten().skip(skip);
+        targets.zip(rest).for_each(|(to, from)| *to = *from);
+        Ok(())
+    }
+
+    fn check(&self, off: u32, len: u32) -> Result<(), Errno> {
+        if off > 0xffff || len > 0xffff {
+            return Err(Errno::EFAULT);
+        }
+        if off + len > self.len() { Err(Errno::EINVAL) } else { Ok(()) }
+    }
+
+    /// Writes the context's fields where the program reads them.
+    fn show_ctx(&self) {
+        let fields = [
+            (&DATA, self.linear.data_addr().0),
+            (&DATA_END, self.linear.end_addr().0),
+            (&DATA_META, self.linear.meta_addr().0),
+            (&INGRESS_IFINDEX, self.ifindex),
+        ];
+        for (field, value) in fields {
+            let stored = self.ctx.store::<u32>(field.off, value);
+            debug_assert!(stored.is_ok(), "{} lies inside the context", field.name);
+        }
+    }
+}
+
+impl RunState for XdpRun {
+    fn ctx(&self) -> GuestAddr {
+        self.ctx.addr()
+    }
+
+    fn ctx_store(&mut self, _: &World, _: u32, _: u32, _: u64) -> Result<(), CtxStoreError> {
+        Err(CtxStoreError)
+    }
+
+    fn finish(&mut self, _: &World, r0: u64) -> Result<Output, InputError> {
+        let mut data = self.linear.visible();
+        self.frags.iter().for_each(|frag| data.extend(frag));
+        let ctx = self.ctx_in.map(|mut ctx| {
+            let mut set = |field: &CtxField, value: u32| {
+                let place = ctx.iter_mut().skip(field.off as usize);
+                place.zip(value.to_le_bytes()).for_each(|(to, from)| *to = from);
+            };
+            set(&DATA, self.linear.meta_len());
+            set(&DATA_END, self.linear.meta_len() + self.linear.len());
+            ctx.to_vec()
+        });
+        Ok(Output { retval: r0 as u32, data: Some(data), ctx })
+    }
+
+    fn as_any_mut(&mut self) -> &mut dyn Any {
+        self
+    }
+}
