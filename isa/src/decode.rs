@@ -11,7 +11,8 @@ use crate::table::{BY_OPCODE, Family, Row, Use};
 /// Decodes the instruction at the start of `slots`; those after it are not looked at.
 ///
 /// Decoding is strict: reserved fields must be zero, so [`encode`](crate::encode()) gives back
-/// exactly the slots that were read.
+/// exactly the slots that were read. That is the kernel's rule too, but for two fields that it
+/// forgets to look at: the offset of `exit`, and the upper half of a subprogram's address.
 ///
 /// ```
 /// use ubpf_isa::{DecodeErrorKind, Field, Insn, Slot, decode};
@@ -88,6 +89,9 @@ fn selected(row: &Row, slot: &Slot) -> Result<(), Field> {
 fn no_row(rows: &[&Row], slot: &Slot) -> DecodeErrorKind {
     let nearest = rows
         .iter()
+        // Of rows equally near the first is meant, which is the plainest; `max_by_key` takes the
+        // last.
+        .rev()
         .filter_map(|row| Some((selected(row, slot).err()?, row.family)))
         .max_by_key(|&(field, _)| field);
     let Some((field, family)) = nearest else {

@@ -10,6 +10,7 @@ use crate::insn::{
 
 impl Width {
     /// The part of a register that the operation sees, zero-extended.
+    #[inline]
     #[must_use]
     pub const fn truncate(self, value: u64) -> u64 {
         match self {
@@ -19,6 +20,7 @@ impl Width {
     }
 
     /// The part of a register that the operation sees, as a signed number.
+    #[inline]
     #[must_use]
     pub const fn signed(self, value: u64) -> i64 {
         match self {
@@ -28,6 +30,7 @@ impl Width {
     }
 
     /// `-value` (RFC 9669 section 4.1).
+    #[inline]
     #[must_use]
     pub const fn negate(self, value: u64) -> u64 {
         self.truncate(value.wrapping_neg())
@@ -55,6 +58,7 @@ impl AluOp {
     /// assert_eq!(AluOp::Add.eval(Width::W32, 0xffff_ffff_ffff_ffff, 2), 1);
     /// assert_eq!(AluOp::Mod.eval(Width::W64, 7, 0), 7);
     /// ```
+    #[inline]
     #[must_use]
     pub const fn eval(self, width: Width, dst: u64, src: u64) -> u64 {
         let (x, y) = (width.truncate(dst), width.truncate(src));
@@ -84,6 +88,7 @@ impl AluOp {
 
 impl CmpOp {
     /// Whether the branch is taken (RFC 9669 section 4.3).
+    #[inline]
     #[must_use]
     pub const fn eval(self, width: Width, dst: u64, src: u64) -> bool {
         let (x, y) = (width.truncate(dst), width.truncate(src));
@@ -140,6 +145,7 @@ impl CmpOp {
 
 impl SignExtend {
     /// The low bits, sign-extended to `width` (RFC 9669 section 4.1, MOVSX).
+    #[inline]
     #[must_use]
     pub const fn eval(self, width: Width, value: u64) -> u64 {
         width.truncate(match self {
@@ -153,6 +159,7 @@ impl SignExtend {
 impl SwapOp {
     /// The conversion of the low `width` bits on a little-endian machine, the rest cleared
     /// (RFC 9669 section 4.2).
+    #[inline]
     #[must_use]
     pub const fn eval(self, width: SwapWidth, value: u64) -> u64 {
         match (self, width) {
@@ -168,6 +175,7 @@ impl SwapOp {
 
 impl Size {
     /// The low bytes, zero-extended: what a load puts into its register.
+    #[inline]
     #[must_use]
     pub const fn zero_extend(self, value: u64) -> u64 {
         match self {
@@ -179,6 +187,7 @@ impl Size {
     }
 
     /// The low bytes, sign-extended: what a sign-extending load puts into its register.
+    #[inline]
     #[must_use]
     pub const fn sign_extend(self, value: u64) -> u64 {
         match self {
@@ -190,6 +199,7 @@ impl Size {
     }
 
     /// The low bytes taken as big-endian: what a legacy packet load puts into `r0`.
+    #[inline]
     #[must_use]
     pub const fn from_be(self, value: u64) -> u64 {
         match self {
@@ -204,6 +214,7 @@ impl Size {
 impl AtomicOp {
     /// What is in memory afterwards, when it held `old` (RFC 9669 section 5.3). `r0` counts
     /// only for [`AtomicOp::Cmpxchg`], which leaves `old` there unless it equals `r0`.
+    #[inline]
     #[must_use]
     pub const fn eval(self, size: AtomicSize, old: u64, src: u64, r0: u64) -> u64 {
         let size = size.size();

@@ -483,10 +483,10 @@ impl<'a> Line<'a> {
 
     /// The stored value; LLVM writes 32-bit registers for up to 4 bytes.
     fn stored(&mut self, size: Size) -> Parsed<Operand> {
-        if size != Size::Dw {
-            if let Some(reg) = self.accept_register_of(Width::W32) {
-                return Ok(Operand::Reg(reg));
-            }
+        if size != Size::Dw
+            && let Some(reg) = self.accept_register_of(Width::W32)
+        {
+            return Ok(Operand::Reg(reg));
         }
         self.operand(Width::W64)
     }
