@@ -47,10 +47,7 @@ impl RingBuffer {
             }
             let len = header & !(Self::BUSY | Self::DISCARDED);
             if header & Self::DISCARDED == 0 {
-                records.push(
-                    self.producer
-                        .read(at + Self::HEADER_BYTES as usize, len as usize),
-                );
+                records.push(self.producer.read(at + Self::HEADER_BYTES as usize, len as usize));
             }
             pos += (Self::HEADER_BYTES + u64::from(len)).next_multiple_of(8);
             self.consumer.store_u64(0, pos);
@@ -88,11 +85,7 @@ impl PerfBuffer {
         let page = sys::page_bytes();
         let event = sys::perf_bpf_output(0)?;
         let shared = Shared::map(event.as_fd(), 0, page * (1 + Self::DATA_PAGES), true)?;
-        Ok(Self {
-            event,
-            shared,
-            bytes: (page * Self::DATA_PAGES) as u64,
-        })
+        Ok(Self { event, shared, bytes: (page * Self::DATA_PAGES) as u64 })
     }
 
     /// `len` bytes of the ring from position `pos`, which may wrap.
@@ -123,9 +116,8 @@ impl PerfBuffer {
             if kind == Self::RECORD_SAMPLE {
                 let body = self.read(tail, usize::from(size));
                 // The payload's own length, then the payload.
-                if let Some((len, data)) = body
-                    .get(Self::HEADER_BYTES..)
-                    .and_then(|b| b.split_first_chunk::<4>())
+                if let Some((len, data)) =
+                    body.get(Self::HEADER_BYTES..).and_then(|b| b.split_first_chunk::<4>())
                 {
                     let len = u32::from_le_bytes(*len) as usize;
                     records.push(data.get(..len).unwrap_or(data).to_vec());

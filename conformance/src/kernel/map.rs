@@ -65,11 +65,7 @@ impl KernelMap {
             name: &def.name,
             btf: types(def, btf),
             map_extra: def.extra,
-            values: if map_type.is_percpu() {
-                possible_cpus()
-            } else {
-                1
-            },
+            values: if map_type.is_percpu() { possible_cpus() } else { 1 },
         })?;
         if let MapInit::Data { section, bytes } = &def.init {
             fd.update(&[0; 4], bytes, 0)?;
@@ -86,11 +82,7 @@ impl KernelMap {
             }
             _ => Events::None,
         };
-        Ok(Self {
-            fd,
-            def: def.clone(),
-            events,
-        })
+        Ok(Self { fd, def: def.clone(), events })
     }
 
     /// What it was made from.
@@ -117,18 +109,8 @@ impl KernelMap {
         let value = self.fd.lookup(key, 0)?;
         let percpu = self.def.map_type.is_ok_and(MapType::is_percpu);
         let count = if percpu { possible_cpus() } else { 1 };
-        let one = |chunk: &[u8]| {
-            chunk
-                .iter()
-                .copied()
-                .take(self.def.value_size as usize)
-                .collect()
-        };
-        Ok(value
-            .chunks(self.stride().max(1))
-            .take(count)
-            .map(one)
-            .collect())
+        let one = |chunk: &[u8]| chunk.iter().copied().take(self.def.value_size as usize).collect();
+        Ok(value.chunks(self.stride().max(1)).take(count).map(one).collect())
     }
 
     /// Stores a value in the shape that bpf(2) takes: for per-CPU types one for each possible
@@ -145,8 +127,7 @@ impl KernelMap {
     /// # Errors
     /// The kernel's error number.
     pub fn set_slot(&self, index: u32, target: BorrowedFd<'_>) -> Result<(), Errno> {
-        self.fd
-            .update(&index.to_le_bytes(), &sys::raw(target).to_le_bytes(), 0)
+        self.fd.update(&index.to_le_bytes(), &sys::raw(target).to_le_bytes(), 0)
     }
 
     /// Removes an element.
@@ -228,9 +209,5 @@ fn types<'a>(def: &MapDef, btf: Option<BorrowedFd<'a>>) -> Option<MapBtf<'a>> {
     if matches!(def.init, MapInit::Data { .. }) || !has_contents(def) {
         return None;
     }
-    Some(MapBtf {
-        fd,
-        key: def.key_type.map_or(0, |id| id.0),
-        value: value.0,
-    })
+    Some(MapBtf { fd, key: def.key_type.map_or(0, |id| id.0), value: value.0 })
 }

@@ -34,30 +34,15 @@ pub fn available() -> Result<(), Errno> {
             ..ProgLoad::default()
         };
         let prog = Loaded::load(&spec, LogLevel::None).map_err(|refused| refused.errno)?;
-        prog.test_run(&TestInput {
-            data: &[0; 64],
-            ..TestInput::default()
-        })?;
+        prog.test_run(&TestInput { data: &[0; 64], ..TestInput::default() })?;
         Ok(())
     })
 }
 
 /// `r0 = 0; exit`
 const RETURN_ZERO: [Slot; 2] = [
-    Slot {
-        opcode: 0xb7,
-        dst: 0,
-        src: 0,
-        off: 0,
-        imm: 0,
-    },
-    Slot {
-        opcode: 0x95,
-        dst: 0,
-        src: 0,
-        off: 0,
-        imm: 0,
-    },
+    Slot { opcode: 0xb7, dst: 0, src: 0, off: 0, imm: 0 },
+    Slot { opcode: 0x95, dst: 0, src: 0, off: 0, imm: 0 },
 ];
 
 /// Binds the calling thread to CPU 0, so that per-CPU values and `smp_processor_id` are those

@@ -72,27 +72,11 @@ impl Loaded {
     /// # Errors
     /// The kernel's error number; with [`LogLevel::Brief`] or [`LogLevel::Full`] also its reason.
     pub fn load(spec: &ProgLoad<'_>, level: LogLevel) -> Result<Self, Refused> {
-        let spec = ProgLoad {
-            log_level: level.bits(),
-            ..*spec
-        };
-        let mut log = vec![
-            0;
-            if level == LogLevel::None {
-                0
-            } else {
-                LOG_BYTES
-            }
-        ];
+        let spec = ProgLoad { log_level: level.bits(), ..*spec };
+        let mut log = vec![0; if level == LogLevel::None { 0 } else { LOG_BYTES }];
         match sys::prog_load(&spec, &mut log) {
-            Ok(fd) => Ok(Self {
-                fd,
-                log: text(&log),
-            }),
-            Err(errno) => Err(Refused {
-                errno,
-                log: text(&log),
-            }),
+            Ok(fd) => Ok(Self { fd, log: text(&log) }),
+            Err(errno) => Err(Refused { errno, log: text(&log) }),
         }
     }
 
@@ -192,22 +176,12 @@ impl Stats {
     /// N) max_states_per_insn N total_states N peak_states N mark_read N`.
     fn parse(log: &str) -> Option<Self> {
         let number_after = |line: &str, word: &str| -> Option<u64> {
-            line.split_once(word)?
-                .1
-                .split_whitespace()
-                .next()?
-                .parse()
-                .ok()
+            line.split_once(word)?.1.split_whitespace().next()?.parse().ok()
         };
         let processed = log.lines().rev().find(|l| l.starts_with("processed "))?;
-        let time = log
-            .lines()
-            .rev()
-            .find(|l| l.starts_with("verification time "));
+        let time = log.lines().rev().find(|l| l.starts_with("verification time "));
         Some(Self {
-            verification_us: time
-                .and_then(|l| number_after(l, "verification time "))
-                .unwrap_or(0),
+            verification_us: time.and_then(|l| number_after(l, "verification time ")).unwrap_or(0),
             insns: number_after(processed, "processed ")?,
             total_states: number_after(processed, "total_states ")?,
             peak_states: number_after(processed, "peak_states ")?,
@@ -236,12 +210,7 @@ mod tests {
         let stats = Stats::parse(log).expect("the log holds statistics");
         assert_eq!(
             stats,
-            Stats {
-                verification_us: 123,
-                insns: 17,
-                total_states: 3,
-                peak_states: 2
-            }
+            Stats { verification_us: 123, insns: 17, total_states: 3, peak_states: 2 }
         );
         assert_eq!(Stats::parse("no statistics here"), None);
     }

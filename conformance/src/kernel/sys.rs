@@ -43,18 +43,12 @@ unsafe fn bpf<A>(cmd: Cmd, attr: &mut A) -> Result<i32, Errno> {
             size_of::<A>() as libc::c_ulong,
         )
     };
-    i32::try_from(ret)
-        .ok()
-        .filter(|&r| r >= 0)
-        .ok_or_else(last_errno)
+    i32::try_from(ret).ok().filter(|&r| r >= 0).ok_or_else(last_errno)
 }
 
 fn last_errno() -> Errno {
     let raw = io::Error::last_os_error().raw_os_error();
-    Errno(
-        raw.and_then(|e| u16::try_from(e).ok())
-            .unwrap_or(Errno::EINVAL.0),
-    )
+    Errno(raw.and_then(|e| u16::try_from(e).ok()).unwrap_or(Errno::EINVAL.0))
 }
 
 /// Takes ownership of a descriptor that a system call has just returned.
@@ -64,19 +58,11 @@ fn owned(fd: i32) -> OwnedFd {
 }
 
 fn addr<T>(data: &[T]) -> u64 {
-    if data.is_empty() {
-        0
-    } else {
-        data.as_ptr() as u64
-    }
+    if data.is_empty() { 0 } else { data.as_ptr() as u64 }
 }
 
 fn addr_mut<T>(data: &mut [T]) -> u64 {
-    if data.is_empty() {
-        0
-    } else {
-        data.as_mut_ptr() as u64
-    }
+    if data.is_empty() { 0 } else { data.as_mut_ptr() as u64 }
 }
 
 fn len32<T>(data: &[T]) -> Result<u32, Errno> {
@@ -193,19 +179,11 @@ impl MapFd {
         let fd = owned(unsafe { bpf(Cmd::MapCreate, &mut attr) }?);
         // At least 8 bytes: maps of maps and the like transfer an id whatever their value size.
         let value_bytes = one.saturating_mul(spec.values).max(8);
-        Ok(Self {
-            fd,
-            key_size: spec.key_size as usize,
-            value_bytes,
-        })
+        Ok(Self { fd, key_size: spec.key_size as usize, value_bytes })
     }
 
     fn check_key(&self, key: &[u8]) -> Result<(), Errno> {
-        if key.len() == self.key_size {
-            Ok(())
-        } else {
-            Err(Errno::EINVAL)
-        }
+        if key.len() == self.key_size { Ok(()) } else { Err(Errno::EINVAL) }
     }
 
     /// `BPF_MAP_LOOKUP_ELEM`: the whole transfer buffer, at least 8 bytes.
@@ -246,11 +224,8 @@ impl MapFd {
     /// `BPF_MAP_DELETE_ELEM`.
     pub fn delete(&self, key: &[u8]) -> Result<(), Errno> {
         self.check_key(key)?;
-        let mut attr = ElemAttr {
-            map_fd: raw(self.fd.as_fd()),
-            key: addr(key),
-            ..ElemAttr::default()
-        };
+        let mut attr =
+            ElemAttr { map_fd: raw(self.fd.as_fd()), key: addr(key), ..ElemAttr::default() };
         // SAFETY: the key has the map's key size.
         unsafe { bpf(Cmd::MapDeleteElem, &mut attr) }.map(drop)
     }
@@ -274,10 +249,7 @@ impl MapFd {
 
     /// `BPF_MAP_FREEZE`.
     pub fn freeze(&self) -> Result<(), Errno> {
-        let mut attr = ElemAttr {
-            map_fd: raw(self.fd.as_fd()),
-            ..ElemAttr::default()
-        };
+        let mut attr = ElemAttr { map_fd: raw(self.fd.as_fd()), ..ElemAttr::default() };
         // SAFETY: the command takes the descriptor only.
         unsafe { bpf(Cmd::MapFreeze, &mut attr) }.map(drop)
     }
@@ -482,30 +454,19 @@ impl Shared {
         let offset = libc::off_t::try_from(offset).map_err(|_| Errno::EINVAL)?;
         // SAFETY: a new mapping at an address of the kernel's choice disturbs nothing.
         let base = unsafe {
-            libc::mmap(
-                std::ptr::null_mut(),
-                bytes,
-                prot,
-                libc::MAP_SHARED,
-                fd.as_raw_fd(),
-                offset,
-            )
+            libc::mmap(std::ptr::null_mut(), bytes, prot, libc::MAP_SHARED, fd.as_raw_fd(), offset)
         };
         if base == libc::MAP_FAILED {
             return Err(last_errno());
         }
         let base = NonNull::new(base.cast()).ok_or(Errno::ENOMEM)?;
-        Ok(Self {
-            base,
-            bytes,
-            writable,
-        })
+        Ok(Self { base, bytes, writable })
     }
 
     /// The address of `N` bytes at `off`, aligned to `N`, if they lie inside.
     fn at<const N: usize>(&self, off: usize) -> Option<NonNull<u8>> {
         let end = off.checked_add(N)?;
-        if end > self.bytes || off % N != 0 {
+        if end > self.bytes || !off.is_multiple_of(N) {
             return None;
         }
         // SAFETY: `off` lies inside the mapping.
@@ -600,11 +561,7 @@ pub fn perf_bpf_output(cpu: i32) -> Result<OwnedFd, Errno> {
             PERF_FLAG_FD_CLOEXEC,
         )
     };
-    i32::try_from(fd)
-        .ok()
-        .filter(|&f| f >= 0)
-        .map(owned)
-        .ok_or_else(last_errno)
+    i32::try_from(fd).ok().filter(|&f| f >= 0).map(owned).ok_or_else(last_errno)
 }
 
 /// Binds the calling thread to one CPU.

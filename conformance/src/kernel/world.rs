@@ -51,12 +51,8 @@ impl KernelWorld {
         let btf = btf.map(load_btf).transpose()?;
         let mut maps = Vec::with_capacity(defs.len());
         for def in defs {
-            let map = KernelMap::create(def, btf.as_ref().map(AsFd::as_fd)).map_err(|errno| {
-                WorldError::Map {
-                    name: def.name.clone(),
-                    errno,
-                }
-            })?;
+            let map = KernelMap::create(def, btf.as_ref().map(AsFd::as_fd))
+                .map_err(|errno| WorldError::Map { name: def.name.clone(), errno })?;
             maps.push(map);
         }
         let world = Self { maps, btf };
@@ -78,10 +74,7 @@ impl KernelWorld {
                     continue;
                 };
                 map.set_slot(*index, inner.as_fd())
-                    .map_err(|errno| WorldError::Map {
-                        name: map.def().name.clone(),
-                        errno,
-                    })?;
+                    .map_err(|errno| WorldError::Map { name: map.def().name.clone(), errno })?;
             }
         }
         Ok(())
@@ -110,11 +103,8 @@ impl KernelWorld {
     /// The kernel's refusal, with its log at the level asked for.
     pub fn load(&self, program: &Program, level: LogLevel) -> Result<Loaded, WorldError> {
         let slots = self.resolve(program)?;
-        let func_info: Vec<[u32; 2]> = program
-            .subprogs
-            .iter()
-            .filter_map(|s| Some([s.start.0, s.btf_func?.0]))
-            .collect();
+        let func_info: Vec<[u32; 2]> =
+            program.subprogs.iter().filter_map(|s| Some([s.start.0, s.btf_func?.0])).collect();
         // The kernel wants an entry for every subprogram or none at all.
         let complete = func_info.len() == program.subprogs.len();
         let btf = self.btf.as_ref().filter(|_| complete).map(AsFd::as_fd);
@@ -176,28 +166,15 @@ fn extern_id(program: &Program, id: ExternId) -> Option<u32> {
 fn flags(program: &Program) -> u32 {
     const F_SLEEPABLE: u32 = 1 << 4;
     const F_XDP_HAS_FRAGS: u32 = 1 << 5;
-    let sleepable = if program.section.sleepable {
-        F_SLEEPABLE
-    } else {
-        0
-    };
-    sleepable
-        | if program.section.frags {
-            F_XDP_HAS_FRAGS
-        } else {
-            0
-        }
+    let sleepable = if program.section.sleepable { F_SLEEPABLE } else { 0 };
+    sleepable | if program.section.frags { F_XDP_HAS_FRAGS } else { 0 }
 }
 
 fn load_btf(btf: &[u8]) -> Result<OwnedFd, WorldError> {
     const LOG_BYTES: usize = 1 << 20;
     sys::btf_load(btf, &mut []).or_else(|_| {
         let mut log = vec![0; LOG_BYTES];
-        sys::btf_load(btf, &mut log).map_err(|errno| {
-            WorldError::Btf(Refused {
-                errno,
-                log: text(&log),
-            })
-        })
+        sys::btf_load(btf, &mut log)
+            .map_err(|errno| WorldError::Btf(Refused { errno, log: text(&log) }))
     })
 }
