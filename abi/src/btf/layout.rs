@@ -5,7 +5,7 @@
 
 use super::Btf;
 use super::error::TypeError;
-use super::types::{Array, BtfId, Def, Type};
+use super::types::{Array, BtfId, Def, Member, Type};
 use alloc::collections::BTreeMap;
 
 /// How many types deep a chain or a nesting may go; the kernel's `MAX_RESOLVE_DEPTH`.
@@ -72,6 +72,24 @@ impl Btf {
             return count.checked_mul(bytes).ok_or(TypeError::TooLarge(id));
         }
         Err(TypeError::TooDeep(id))
+    }
+
+    /// Where a member begins, in bits from the start of its structure, and how many bits it has
+    /// if it is a bitfield. Bitfields of old compilers, which have an integer type of few bits,
+    /// look the same here.
+    ///
+    /// # Errors
+    /// A type that no one can resolve.
+    pub fn member_extent(&self, member: &Member) -> Result<(u64, Option<u32>), TypeError> {
+        let (_, ty) = self.resolve(member.ty)?;
+        let off = u64::from(member.bit_off);
+        Ok(match (member.bitfield_bits, ty.def) {
+            (0, Def::Int(int)) if int.bits > 0 && u32::from(int.bits) < int.bytes * 8 => {
+                (off + u64::from(int.bit_off), Some(int.bits.into()))
+            }
+            (0, _) => (off, None),
+            (bits, _) => (off, Some(bits.into())),
+        })
     }
 
     /// Natural alignment in bytes, as a compiler would choose it; 1 for packed structures.
@@ -147,8 +165,19 @@ impl Aligner<'_> {
             return Ok(false);
         };
         for m in btf.members(here) {
-            let align_bits = self.align_of(m.ty, depth + 1)?.saturating_mul(8);
-            if m.bitfield_bits == 0 && m.bit_off % align_bits.max(1) != 0 {
+            let (off, bits) = btf.member_extent(m)?;
+            let misplaced = match bits {
+                None => {
+                    let align_bits = u64::from(self.align_of(m.ty, depth + 1)?) * 8;
+                    !off.is_multiple_of(align_bits.max(1))
+                }
+                // A bitfield must not cross a boundary of its type.
+                Some(bits) => {
+                    let unit = (u64::from(btf.size_of(m.ty)?) * 8).max(1);
+                    bits > 0 && off / unit != (off + u64::from(bits) - 1) / unit
+                }
+            };
+            if misplaced {
                 return Ok(true);
             }
         }

@@ -18,6 +18,7 @@
 //! - `layout`: sizes, alignments, what lies behind modifiers; `place`: where variables lie
 
 mod builder;
+pub mod c;
 mod error;
 mod index;
 mod layout;

@@ -97,7 +97,7 @@ impl Decoder<'_> {
             return Err(TypeError::TooDeep(here).into());
         }
         for member in btf.members(here) {
-            let place = place.of_member(btf, member);
+            let place = place.of_member(btf, member)?;
             let (inner, ty) = btf.resolve(member.ty)?;
             if member.name.is_empty() && ty.def.composite().is_some() {
                 self.parts += 1;

@@ -1,7 +1,7 @@
 //! Where a value lies in its bytes, and how to find a field by its path.
 
 use super::ValueError;
-use crate::btf::{Btf, BtfId, Def, MAX_DEPTH, Member, TypeError};
+use crate::btf::{Btf, BtfId, MAX_DEPTH, Member, TypeError};
 use alloc::borrow::ToOwned;
 use alloc::string::String;
 use core::fmt::Write as _;
@@ -88,21 +88,9 @@ impl Place {
     }
 
     /// Where `member` of the structure here lies.
-    pub(super) fn of_member(self, btf: &Btf, member: &Member) -> Self {
-        // Old compilers describe bitfields by integers with few bits.
-        let narrow = match btf.resolve(member.ty).map(|(_, ty)| ty.def) {
-            Ok(Def::Int(int)) if u32::from(int.bits) < int.bytes * 8 && int.bits > 0 => {
-                Some((int.bits, int.bit_off))
-            }
-            _ => None,
-        };
-        let (bits, shift) = match (member.bitfield_bits, narrow) {
-            (0, Some((bits, shift))) => (Some(u32::from(bits)), u64::from(shift)),
-            (0, None) => (None, 0),
-            (bits, _) => (Some(u32::from(bits)), 0),
-        };
-        let bit_off = self.bit_off.saturating_add(member.bit_off.into()).saturating_add(shift);
-        Self { ty: member.ty, bit_off, bitfield_bits: bits }
+    pub(super) fn of_member(self, btf: &Btf, member: &Member) -> Result<Self, TypeError> {
+        let (off, bitfield_bits) = btf.member_extent(member)?;
+        Ok(Self { ty: member.ty, bit_off: self.bit_off.saturating_add(off), bitfield_bits })
     }
 
     fn search(
@@ -121,7 +109,7 @@ impl Place {
             if *visits > MAX_VISITS {
                 return Err(ValueError::TooManyParts(MAX_VISITS));
             }
-            let place = self.of_member(btf, member);
+            let place = self.of_member(btf, member)?;
             let found = match btf.name(member.name) {
                 "" => place.search(btf, name, depth + 1, visits)?,
                 found => (found == name).then_some(place),
