@@ -1,7 +1,7 @@
 //! Symbols that the object leaves to its host: `.ksyms` and `.kconfig`.
 //!
 //! ```c
-//! extern const void  init_task      __ksym;     // untyped: an address
+//! extern const void  schedule      __ksym;     // untyped: an address
 //! extern const int   bpf_prog_active __ksym;    // typed variable, by BTF id
 //! extern void bpf_rcu_read_lock(void) __ksym;   // kernel function
 //! extern int         CONFIG_HZ      __kconfig;  // becomes data, see `kconfig`
@@ -171,16 +171,13 @@ fn ksym(btf: &Btf, id: BtfId, def: Def, weak: bool, target: Option<&Btf>) -> Ext
         Def::Func(func) => ExternKind::Kfunc {
             local: id,
             target: find(BtfKind::Func)
-                .filter(|&(target, func_id)| compatible(btf, func.proto, target, func_id))
+                .filter(|&(target, func_id)| same_function(btf, func.proto, target, func_id))
                 .map(|(_, id)| id),
         },
         Def::Var(var) if !is_void(btf, var.ty) => ExternKind::Var {
             local: id,
             target: find(BtfKind::Var)
-                .filter(|&(target, id)| match target.ty(id).map(|t| t.def) {
-                    Some(Def::Var(v)) => types_are_compatible(btf, var.ty, target, v.ty),
-                    _ => false,
-                })
+                .filter(|&(target, var_id)| same_variable(btf, var.ty, target, var_id))
                 .map(|(_, id)| id),
         },
         _ => ExternKind::Address,
@@ -194,9 +191,20 @@ fn is_void(btf: &Btf, id: BtfId) -> bool {
 }
 
 /// Whether the target's function can be called by the local prototype.
-fn compatible(local: &Btf, proto: BtfId, target: &Btf, func: BtfId) -> bool {
+fn same_function(local: &Btf, proto: BtfId, target: &Btf, func: BtfId) -> bool {
     match target.ty(func).map(|t| t.def) {
         Some(Def::Func(f)) => types_are_compatible(local, proto, target, f.proto),
+        _ => false,
+    }
+}
+
+/// Whether the target's variable has the local type, qualifiers and typedefs aside.
+fn same_variable(local: &Btf, ty: BtfId, target: &Btf, var: BtfId) -> bool {
+    let Some(Def::Var(v)) = target.ty(var).map(|t| t.def) else {
+        return false;
+    };
+    match (local.resolve(ty), target.resolve(v.ty)) {
+        (Ok((ty, _)), Ok((target_ty, _))) => types_are_compatible(local, ty, target, target_ty),
         _ => false,
     }
 }

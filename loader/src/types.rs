@@ -4,7 +4,7 @@
 //! say where the variables are. Objects linked by `bpftool gen object` are complete already.
 
 use crate::btf::{self, BtfExt};
-use crate::elf::{Elf, Place, SectionKind};
+use crate::elf::{Binding, Elf, Place, SectionKind};
 use crate::error::{LoadError, LoadErrorKind as Kind};
 use std::collections::{HashMap, HashSet};
 use ubpf_abi::btf::{Btf, BtfId, Def, Linkage};
@@ -96,8 +96,11 @@ fn place_variables(btf: &mut Btf, elf: &Elf<'_>) -> HashSet<BtfId> {
             if linkage != Linkage::Static && !hidden {
                 exported.insert(id);
             }
-            let found = symbol.and_then(|s| u32::try_from(s.value).ok());
-            offs.push(found.filter(|_| !complete).unwrap_or(var.off));
+            // Names of static variables need not be unique in a linked object. Those of global
+            // ones are, and bpftool has been seen to misplace maps that were `extern` once.
+            let placed = symbol.filter(|s| !complete || s.binding != Binding::Local);
+            let off = placed.and_then(|s| u32::try_from(s.value).ok());
+            offs.push(off.unwrap_or(var.off));
         }
         let bytes = match sizes.get(section) {
             Some(&size) if !complete => u32::try_from(size).unwrap_or(u32::MAX),
