@@ -9,6 +9,7 @@
 extern crate alloc;
 
 pub mod asm;
+pub mod cbpf;
 mod decode;
 pub mod disasm;
 mod encode;

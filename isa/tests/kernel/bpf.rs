@@ -90,9 +90,20 @@ pub fn load(slots: &[Slot], log_level: u32) -> Verdict {
     Verdict { program, log: String::from_utf8_lossy(&log[..end]).into_owned() }
 }
 
-/// Runs a program once on an empty packet and gives the low half of its `r0`.
+/// An Ethernet frame of no known protocol. Socket filters see it from byte 14 on.
+pub const FRAME: [u8; 64] = {
+    let mut frame = [0; 64];
+    let mut i = 14;
+    while i < frame.len() {
+        frame[i] = (i * 37) as u8;
+        i += 1;
+    }
+    frame
+};
+
+/// Runs a program once on [`FRAME`] and gives the low half of its `r0`.
 pub fn run(program: &OwnedFd) -> io::Result<u32> {
-    let packet = [0u8; 64];
+    let packet = FRAME;
     let mut attr = TestRun {
         prog_fd: program.as_raw_fd() as u32,
         data_size_in: packet.len() as u32,

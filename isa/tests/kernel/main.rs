@@ -6,6 +6,7 @@
 mod common;
 
 mod bpf;
+mod classic;
 
 use std::cell::Cell;
 
@@ -74,7 +75,8 @@ fn text_is_the_logs() {
         .prop_filter("needs context", |insn| stands_alone(insn.kind()))
         .prop_map(fall_through);
     let strategy = prop::collection::vec(insn, 100..300);
-    let mut runner = TestRunner::new(Config::with_cases(40));
+    let mut runner =
+        TestRunner::new(Config { cases: 40, failure_persistence: None, ..Config::default() });
     let log_text = Disassembler::new().opcodes(true);
     runner
         .run(&strategy, |body| {
@@ -221,7 +223,8 @@ fn the_kernel_takes_nothing_that_decoding_refuses() {
     if !bpf::available() {
         return;
     }
-    let mut runner = TestRunner::new(Config::with_cases(3000));
+    let mut runner =
+        TestRunner::new(Config { cases: 3000, failure_persistence: None, ..Config::default() });
     let accepted = Cell::new(0);
     runner
         .run(&common::damaged_slots(), |middle| {
