@@ -245,6 +245,8 @@ impl Parser<'_> {
         let encoding = match (word >> 24) & 0xf {
             0 => IntEncoding::Unsigned,
             INT_SIGNED => IntEncoding::Signed,
+            // gcc 12 marks `char` as both. The kernel refuses that, libbpf reads it.
+            both if both == INT_SIGNED | INT_CHAR => IntEncoding::Signed,
             INT_CHAR => IntEncoding::Char,
             INT_BOOL => IntEncoding::Bool,
             other => return Err(field("encoding", other)),
