@@ -6,7 +6,7 @@ use crate::insn::{AtomicSize, CallTarget, Insn, JumpForm, Operand, Reg, Size};
 use crate::kind::{Callee, Kind};
 use crate::opcode::{Class, Opcode, Source};
 use crate::slot::Slot;
-use crate::table::{BY_OPCODE, Family, Row, Use};
+use crate::table::{BY_OPCODE, Family, Form, Row, Use, fields};
 
 /// Decodes the instruction at the start of `slots`; those after it are not looked at.
 ///
@@ -53,24 +53,25 @@ pub fn decode_all(
 
 fn decode_slot(slot: &Slot, rest: &[Slot]) -> Result<Insn, DecodeErrorKind> {
     let opcode = Opcode(slot.opcode);
-    let rows = BY_OPCODE[slot.opcode as usize];
-    let row = match rows.iter().find(|row| selected(row, slot).is_ok()) {
-        Some(row) => *row,
-        None => return Err(no_row(rows, slot)),
+    let fields = fields(slot.dst, slot.src, slot.off, slot.imm);
+    let forms = BY_OPCODE[slot.opcode as usize];
+    let Some(Form { row, .. }) = forms.iter().find(|form| form.matches(fields)) else {
+        return Err(diagnose(forms, slot));
     };
-    for (field, usage) in [(Field::Src, row.src), (Field::Off, row.off), (Field::Imm, row.imm)] {
-        if reserved(usage, field, opcode) && field.of(slot) != 0 {
-            return Err(DecodeErrorKind::Reserved { family: row.family, field });
-        }
-    }
-    if row.dst == Use::Zero && slot.dst != 0 {
-        return Err(DecodeErrorKind::Reserved { family: row.family, field: Field::Dst });
-    }
     let next_imm = match row.next_imm {
         Some(usage) => second_half(usage, rest)?,
         None => 0,
     };
     build(row.kind, opcode, slot, next_imm)
+}
+
+/// Why no form matches: a field that should select one does not, or a reserved one is not zero.
+#[cold]
+fn diagnose(forms: &[Form], slot: &Slot) -> DecodeErrorKind {
+    match forms.iter().find(|form| selected(form.row, slot).is_ok()) {
+        Some(form) => misused(form.row, slot),
+        None => unselected(forms, slot),
+    }
 }
 
 /// Whether every field that selects among rows holds what this row wants, else the first not.
@@ -84,36 +85,42 @@ fn selected(row: &Row, slot: &Slot) -> Result<(), Field> {
     Ok(())
 }
 
-/// Why no row fits: the row that came nearest says which field is wrong.
-#[cold]
-fn no_row(rows: &[&Row], slot: &Slot) -> DecodeErrorKind {
-    let nearest = rows
+/// The reserved field of this row that is not zero, `dst` only where it is alone in that.
+fn misused(row: &Row, slot: &Slot) -> DecodeErrorKind {
+    let source = Opcode(slot.opcode).source();
+    let reserved = |field, usage| match usage {
+        Use::Zero => true,
+        Use::Is(_) | Use::Operand => false,
+        Use::BySource => match source {
+            Source::Imm => field == Field::Src,
+            Source::Reg => field == Field::Imm,
+        },
+    };
+    let field = [(Field::Src, row.src), (Field::Off, row.off), (Field::Imm, row.imm)]
+        .into_iter()
+        .find(|&(field, usage)| reserved(field, usage) && field.of(slot) != 0)
+        .map_or(Field::Dst, |(field, _)| field);
+    DecodeErrorKind::Reserved { family: row.family, field }
+}
+
+/// The field that selects no row: the row that comes nearest says which.
+fn unselected(forms: &[Form], slot: &Slot) -> DecodeErrorKind {
+    let nearest = forms
         .iter()
         // Of rows equally near the first is meant, which is the plainest; `max_by_key` takes the
         // last.
         .rev()
-        .filter_map(|row| Some((selected(row, slot).err()?, row.family)))
+        .filter_map(|form| Some((selected(form.row, slot).err()?, form.row.family)))
         .max_by_key(|&(field, _)| field);
     let Some((field, family)) = nearest else {
         return DecodeErrorKind::UnknownOpcode;
     };
     // The operation exists, only not in this size.
     let any_size = BY_OPCODE[Opcode(slot.opcode).with_size(Size::W).0 as usize];
-    if family == Family::Atomic && any_size.iter().any(|row| selected(row, slot).is_ok()) {
+    if family == Family::Atomic && any_size.iter().any(|form| selected(form.row, slot).is_ok()) {
         return DecodeErrorKind::AtomicSize;
     }
     DecodeErrorKind::Undefined { family, field }
-}
-
-fn reserved(usage: Use, field: Field, opcode: Opcode) -> bool {
-    match usage {
-        Use::Zero => true,
-        Use::Is(_) | Use::Operand => false,
-        Use::BySource => match opcode.source() {
-            Source::Imm => field == Field::Src,
-            Source::Reg => field == Field::Imm,
-        },
-    }
 }
 
 /// The immediate of a wide load's second slot, everything else in which is reserved.

@@ -87,6 +87,11 @@ fn is_comment(rest: &str, after_word: bool) -> bool {
 
 /// The longest sign of the table that stands here, when it is an operator and not a word.
 fn operator(rest: &str) -> Option<&'static str> {
+    // Operators begin with punctuation, or with the `s` of signed ones: look no further for
+    // most tokens.
+    if !rest.starts_with(|c: char| c.is_ascii_punctuation() || c == 's') {
+        return None;
+    }
     ROWS.iter()
         .map(|row| row.sign)
         .filter(|sign| sign.contains(|c| !is_word_char(c)) && rest.starts_with(sign))

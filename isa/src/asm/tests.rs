@@ -132,12 +132,12 @@ fn the_first_exit_is_a_label_unless_one_is_defined() {
 
 #[test]
 fn a_far_goto_grows_and_a_far_branch_is_refused() {
-    let filler = "r0 = 0\n".repeat(40_000);
+    let filler = "r0 = 0\n".repeat(33_000);
     let far = |first: &str| alloc::format!("{first}\n{filler}out: exit");
-    assert!(meaning(&far("goto out")).starts_with("gotol pc+40000\n"));
+    assert!(meaning(&far("goto out")).starts_with("gotol pc+33000\n"));
     assert_eq!(
         error(&far("if r0 == 0 goto out")),
-        "1:17: label `out` is 40000 slots away, out of reach"
+        "1:17: label `out` is 33000 slots away, out of reach"
     );
 }
 

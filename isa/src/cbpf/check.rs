@@ -168,8 +168,8 @@ fn decode_shared(raw: &SockFilter) -> Option<Result<Insn, ClassicErrorKind>> {
         Source::Reg => Src::X,
     };
     let narrow = opcode.width() == crate::Width::W32;
-    // The first of rows that share a code is the one without marks in other fields.
-    let kind = BY_OPCODE.get(usize::from(opcode.0))?.first()?.kind;
+    // The first of rows that share a code is the one that no other field marks.
+    let kind = BY_OPCODE.get(usize::from(opcode.0))?.first()?.row.kind;
     Some(match kind {
         Kind::Alu(AluOp::Arsh) => return None,
         Kind::Alu(op) if narrow => match (op, src) {
