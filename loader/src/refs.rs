@@ -2,12 +2,13 @@
 //!
 //! ```text
 //!   instruction      symbol                  its place           meaning
-//!   call src=1       function                value               Call
+//!   call src=1       function                value               Call      (imm is -1)
 //!                    section                 8 * (imm + 1)       Call      (local functions)
 //!                    undefined               —                   Extern
 //!   ld_imm64         map                     value               Map
 //!                    variable or section     value + imm         MapValue  (data sections)
-//!                    function or section     value + imm         FuncAddr
+//!                    function                value               FuncAddr  (imm is 0)
+//!                    section                 imm                 FuncAddr
 //!                    undefined               —                   Extern, MapValue (.kconfig)
 //! ```
 //!
@@ -156,13 +157,19 @@ fn relocated(
             let src = slot.src;
             return Err(Kind::RelocCall { symbol: name(), src }.into());
         }
-        let slots = imm.saturating_add(1);
+        // With a function's own symbol `imm` says nothing: clang writes -1 (and 0 in wide
+        // loads), but binutils 2.40 repeats the function's offset there.
+        let slots = match symbol.kind {
+            SymbolKind::Func => 0,
+            _ => imm.saturating_add(1),
+        };
         let offset = value.saturating_add(slots.saturating_mul(Slot::BYTES as i64));
         return function_at(functions, targets, section, offset).map(RefTarget::Call);
     }
     let offset = value.saturating_add(imm);
     let is_code = elf.section(section).is_some_and(|s| s.executable);
     if is_code && matches!(symbol.kind, SymbolKind::Func | SymbolKind::Section) {
+        let offset = if symbol.kind == SymbolKind::Func { value } else { offset };
         return function_at(functions, targets, section, offset).map(RefTarget::FuncAddr);
     }
     data_target(section, offset, symbol, targets)
