@@ -75,6 +75,18 @@ impl Prepared {
     /// # Errors
     /// Which step failed, with libbpf's error number.
     pub fn new(bytes: &[u8], quiet: bool) -> Result<(Self, Vec<Map>), String> {
+        Self::for_target(bytes, None, quiet)
+    }
+
+    /// The same for a machine with the types of the BTF or ELF file `target`, where given.
+    ///
+    /// # Errors
+    /// As for [`Prepared::new`].
+    pub fn for_target(
+        bytes: &[u8],
+        target: Option<&CStr>,
+        quiet: bool,
+    ) -> Result<(Self, Vec<Map>), String> {
         if quiet {
             // SAFETY: `silent` has the signature that libbpf calls.
             unsafe { sys::libbpf_set_print(Some(silent)) };
@@ -85,6 +97,7 @@ impl Prepared {
             sz: size_of::<sys::bpf_object_open_opts>() as _,
             object_name: name.as_ptr(),
             pin_root_path: pins.as_ptr(),
+            btf_custom_path: target.map_or(ptr::null(), CStr::as_ptr),
             ..Default::default()
         };
         // SAFETY: bytes, names and options outlive the call, which copies what it keeps.
