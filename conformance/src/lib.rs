@@ -3,4 +3,6 @@
 #![deny(unsafe_code)]
 
 pub mod kernel;
+pub mod machine;
+pub mod objects;
 pub mod packets;

@@ -6,11 +6,13 @@
 //! [`skip_without_kernel!`](crate::skip_without_kernel), which says so loudly.
 
 mod events;
+mod machine;
 mod map;
 mod prog;
 mod sys;
 mod world;
 
+pub use machine::{KernelMachine, MachineError};
 pub use map::{Element, KernelMap, has_contents};
 pub use prog::{Loaded, LogLevel, ProgLoad, Refused, Stats, TestInput, TestOutput};
 pub use world::{KernelWorld, WorldError};

@@ -6,7 +6,7 @@ use super::sys;
 use std::os::fd::{AsFd, OwnedFd};
 use ubpf_abi::Errno;
 use ubpf_abi::map::{MapDef, MapId, MapInit, SlotTarget};
-use ubpf_abi::object::{ExternId, ExternKind};
+use ubpf_abi::object::{Extern, ExternKind};
 use ubpf_abi::program::Program;
 use ubpf_isa::Slot;
 
@@ -28,7 +28,7 @@ pub enum WorldError {
     #[error(transparent)]
     Prog(#[from] Refused),
     /// An instruction refers to a map or extern that the program does not list.
-    #[error("the wide load or call in slot {slot} refers to nothing")]
+    #[error("the wide load or call in slot {slot} refers to nothing the kernel has")]
     DanglingReference {
         /// Where.
         slot: usize,
@@ -143,8 +143,15 @@ impl KernelWorld {
                     slot.imm = sys::raw(map.as_fd()).cast_signed();
                 }
                 (LD_IMM64, BTF_ID) | (CALL, KFUNC) => {
-                    let target = extern_id(program, ExternId(id)).ok_or_else(dangling)?;
-                    slot.imm = target.cast_signed();
+                    let symbol = program.externs.get(id as usize).ok_or_else(dangling)?;
+                    match target_id(symbol) {
+                        Some(target) => slot.imm = target.cast_signed(),
+                        // A weak variable that does not exist reads as address 0.
+                        None if symbol.weak && slot.opcode == LD_IMM64 => {
+                            (slot.src, slot.imm) = (0, 0);
+                        }
+                        None => return Err(dangling()),
+                    }
                 }
                 _ => {}
             }
@@ -154,9 +161,9 @@ impl KernelWorld {
     }
 }
 
-/// The kernel's BTF id of an extern.
-fn extern_id(program: &Program, id: ExternId) -> Option<u32> {
-    match program.externs.get(id.0 as usize)?.kind {
+/// The kernel's BTF id of an extern, where it has one.
+fn target_id(symbol: &Extern) -> Option<u32> {
+    match symbol.kind {
         ExternKind::Kfunc { target, .. } | ExternKind::Var { target, .. } => Some(target?.0),
         _ => None,
     }
