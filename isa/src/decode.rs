@@ -32,7 +32,21 @@ pub fn decode(slots: &[Slot]) -> Result<Insn, DecodeError> {
     let Some((slot, rest)) = slots.split_first() else {
         return Err(DecodeError { slot: Slot::default(), kind: DecodeErrorKind::Missing });
     };
-    decode_slot(slot, rest).map_err(|kind| DecodeError { slot: *slot, kind })
+    let error = |kind| DecodeError { slot: *slot, kind };
+    let fields = fields(slot.dst, slot.src, slot.off, slot.imm);
+    let forms = BY_OPCODE[slot.opcode as usize];
+    let Some(Form { row, .. }) = forms.iter().find(|form| form.matches(fields)) else {
+        return Err(error(diagnose(forms, slot)));
+    };
+    // Fields that name no register hold small numbers here, so that both can be read as one.
+    let (Some(dst), Some(src)) = (Reg::parse(slot.dst), Reg::parse(slot.src)) else {
+        return Err(error(bad_register(slot)));
+    };
+    let next_imm = match row.next_imm {
+        Some(usage) => second_half(usage, rest).map_err(error)?,
+        None => 0,
+    };
+    Ok(build(row.kind, slot, (dst, src), next_imm))
 }
 
 /// Decodes a whole stream, giving each instruction with the position of its first slot.
@@ -49,20 +63,6 @@ pub fn decode_all(
         at += decoded.map_or(1, |insn| insn.slots() as usize);
         Some((start, decoded))
     })
-}
-
-fn decode_slot(slot: &Slot, rest: &[Slot]) -> Result<Insn, DecodeErrorKind> {
-    let opcode = Opcode(slot.opcode);
-    let fields = fields(slot.dst, slot.src, slot.off, slot.imm);
-    let forms = BY_OPCODE[slot.opcode as usize];
-    let Some(Form { row, .. }) = forms.iter().find(|form| form.matches(fields)) else {
-        return Err(diagnose(forms, slot));
-    };
-    let next_imm = match row.next_imm {
-        Some(usage) => second_half(usage, rest)?,
-        None => 0,
-    };
-    build(row.kind, opcode, slot, next_imm)
 }
 
 /// Why no form matches: a field that should select one does not, or a reserved one is not zero.
@@ -123,6 +123,16 @@ fn unselected(forms: &[Form], slot: &Slot) -> DecodeErrorKind {
     DecodeErrorKind::Undefined { family, field }
 }
 
+/// Which register does not exist. Where neither does the kernel names the source: it is read
+/// first.
+#[cold]
+fn bad_register(slot: &Slot) -> DecodeErrorKind {
+    match Reg::parse(slot.src) {
+        None => DecodeErrorKind::Register { field: Field::Src, number: slot.src },
+        Some(_) => DecodeErrorKind::Register { field: Field::Dst, number: slot.dst },
+    }
+}
+
 /// The immediate of a wide load's second slot, everything else in which is reserved.
 fn second_half(usage: Use, rest: &[Slot]) -> Result<i32, DecodeErrorKind> {
     let Some(next) = rest.first() else {
@@ -137,80 +147,44 @@ fn second_half(usage: Use, rest: &[Slot]) -> Result<i32, DecodeErrorKind> {
     Ok(next.imm)
 }
 
-fn build(kind: Kind, opcode: Opcode, slot: &Slot, next_imm: i32) -> Result<Insn, DecodeErrorKind> {
-    let reg = |field: Field, number| {
-        Reg::parse(number).ok_or(DecodeErrorKind::Register { field, number })
-    };
-    let src = || reg(Field::Src, slot.src);
-    let dst = || reg(Field::Dst, slot.dst);
-    let operand = || match opcode.source() {
-        Source::Imm => Ok(Operand::Imm(slot.imm)),
-        Source::Reg => src().map(Operand::Reg),
-    };
+/// The instruction of this kind with the operands of the slot.
+fn build(kind: Kind, slot: &Slot, (dst, src): (Reg, Reg), next_imm: i32) -> Insn {
+    let opcode = Opcode(slot.opcode);
     let (width, size, off, imm) = (opcode.width(), opcode.size(), slot.off, slot.imm);
-    // Where both registers can be wrong the kernel names the source: it is read first.
-    Ok(match kind {
-        Kind::Alu(op) => {
-            let src = operand()?;
-            Insn::Alu { op, width, dst: dst()?, src }
-        }
-        Kind::Neg => Insn::Neg { width, dst: dst()? },
-        Kind::Mov => {
-            let src = operand()?;
-            Insn::Mov { width, dst: dst()?, src }
-        }
-        Kind::MovSx(from) => {
-            let src = src()?;
-            Insn::MovSx { width, dst: dst()?, src, from }
-        }
-        Kind::Swap(op, width) => Insn::Swap { op, width, dst: dst()? },
-        Kind::Load | Kind::LoadSx => {
-            let base = src()?;
-            Insn::Load { size, signed: kind == Kind::LoadSx, dst: dst()?, base, off }
-        }
-        Kind::StoreReg => {
-            let src = Operand::Reg(src()?);
-            Insn::Store { size, base: dst()?, off, src }
-        }
-        Kind::StoreImm => Insn::Store { size, base: dst()?, off, src: Operand::Imm(imm) },
+    let operand = match opcode.source() {
+        Source::Imm => Operand::Imm(imm),
+        Source::Reg => Operand::Reg(src),
+    };
+    match kind {
+        Kind::Alu(op) => Insn::Alu { op, width, dst, src: operand },
+        Kind::Neg => Insn::Neg { width, dst },
+        Kind::Mov => Insn::Mov { width, dst, src: operand },
+        Kind::MovSx(from) => Insn::MovSx { width, dst, src, from },
+        Kind::Swap(op, width) => Insn::Swap { op, width, dst },
+        Kind::Load => Insn::Load { size, signed: false, dst, base: src, off },
+        Kind::LoadSx => Insn::Load { size, signed: true, dst, base: src, off },
+        Kind::StoreReg => Insn::Store { size, base: dst, off, src: Operand::Reg(src) },
+        Kind::StoreImm => Insn::Store { size, base: dst, off, src: Operand::Imm(imm) },
         Kind::Atomic(op) => {
             let size = if size == Size::W { AtomicSize::W } else { AtomicSize::Dw };
-            let src = src()?;
-            Insn::Atomic { op, size, base: dst()?, off, src }
+            Insn::Atomic { op, size, base: dst, off, src }
         }
-        Kind::LoadAcquire => {
-            let base = src()?;
-            Insn::LoadAcquire { size, dst: dst()?, base, off }
-        }
-        Kind::StoreRelease => {
-            let src = src()?;
-            Insn::StoreRelease { size, base: dst()?, off, src }
-        }
-        Kind::LdImm64(pseudo) => Insn::LdImm64 { dst: dst()?, imm: pseudo.join(imm, next_imm) },
+        Kind::LoadAcquire => Insn::LoadAcquire { size, dst, base: src, off },
+        Kind::StoreRelease => Insn::StoreRelease { size, base: dst, off, src },
+        Kind::LdImm64(pseudo) => Insn::LdImm64 { dst, imm: pseudo.join(imm, next_imm) },
         Kind::LdAbs => Insn::LdAbs { size, imm },
-        Kind::LdInd => Insn::LdInd { size, src: src()?, imm },
-        Kind::Jump(form) => {
-            let off = match form {
-                JumpForm::Short => off.into(),
-                JumpForm::Long => imm,
-            };
-            Insn::Jump { form, off }
-        }
-        Kind::Branch(op) => {
-            let src = operand()?;
-            Insn::Branch { op, width, dst: dst()?, src, off }
-        }
+        Kind::LdInd => Insn::LdInd { size, src, imm },
+        Kind::Jump(form @ JumpForm::Short) => Insn::Jump { form, off: off.into() },
+        Kind::Jump(form @ JumpForm::Long) => Insn::Jump { form, off: imm },
+        Kind::Branch(op) => Insn::Branch { op, width, dst, src: operand, off },
         Kind::MayGoto => Insn::MayGoto { off },
-        Kind::AddrSpaceCast(cast) => {
-            let src = src()?;
-            Insn::AddrSpaceCast { cast, dst: dst()?, src }
-        }
+        Kind::AddrSpaceCast(cast) => Insn::AddrSpaceCast { cast, dst, src },
         Kind::Call(Callee::Helper) => Insn::Call(CallTarget::Helper(imm.cast_unsigned())),
         Kind::Call(Callee::Subprog) => Insn::Call(CallTarget::Subprog(imm)),
         Kind::Call(Callee::Kfunc) => Insn::Call(CallTarget::Kfunc { btf_id: imm, btf_off: off }),
-        Kind::CallX => Insn::CallX { target: dst()? },
+        Kind::CallX => Insn::CallX { target: dst },
         Kind::Exit => Insn::Exit,
-    })
+    }
 }
 
 /// Why slots are not an instruction.
