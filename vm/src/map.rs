@@ -7,7 +7,7 @@
 
 use crate::mem::GuestAddr;
 use crate::run::Cpu;
-use crate::world::ProgId;
+use crate::world::{ProgId, World};
 use std::any::Any;
 use std::ops::ControlFlow;
 use ubpf_abi::map::MapDef;
@@ -122,6 +122,22 @@ pub trait Map: Any + Send + Sync {
     /// # Errors
     /// As bpf(2).
     fn user_update(&self, key: &[u8], value: &[u8], flags: u64) -> Result<(), Errno>;
+
+    /// Stores a map of `world`, named by the address that programs know it by, in a map of
+    /// maps, as `BPF_MAP_UPDATE_ELEM` does with a map's descriptor.
+    ///
+    /// # Errors
+    /// As bpf(2): `EINVAL` where this is no map of maps, and for a map unlike its template.
+    fn user_set_map(
+        &self,
+        world: &World,
+        key: &[u8],
+        map: GuestAddr,
+        flags: u64,
+    ) -> Result<(), Errno> {
+        let _ = (world, key, map, flags);
+        Err(Errno::EINVAL)
+    }
 
     /// Removes an element as `BPF_MAP_DELETE_ELEM` does.
     ///

@@ -23,6 +23,7 @@
 use super::CallCx;
 use crate::map::Map;
 use crate::mem::{Bytes, Fault, GuestAddr};
+use core::any::Any;
 use core::fmt;
 use core::marker::PhantomData;
 use core::ops::Deref;
@@ -172,16 +173,16 @@ pub struct MapRef<'a> {
     addr: GuestAddr,
 }
 
-impl MapRef<'_> {
+impl<'a> MapRef<'a> {
     /// The address by which programs know it.
     #[must_use]
     pub const fn addr(&self) -> GuestAddr {
         self.addr
     }
 
-    /// It as its type, when it is one of that type.
+    /// What stores its elements, when that is a `T`.
     #[must_use]
-    pub fn downcast<T: Map>(&self) -> Option<&T> {
+    pub fn downcast<T: Any>(&self) -> Option<&'a T> {
         self.map.as_any().downcast_ref()
     }
 }
