@@ -7,7 +7,7 @@ use crate::insn::{
 
 /// What an instruction does: an [`Insn`](crate::Insn) without its operands.
 ///
-/// Each kind has exactly one [`Row`], [`Kind::row`].
+/// Each kind has exactly one row in the table, [`Kind::row`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[allow(missing_docs, reason = "the variants are those of `Insn`, described there")]
 pub enum Kind {

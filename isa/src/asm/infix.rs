@@ -1,12 +1,13 @@
 //! The syntax of the verifier's log and of LLVM: assignments, `if`, `goto`.
 
-use super::AsmErrorKind;
+use alloc::format;
+
 use super::parse::{Item, Line, Parsed, Target, out_of_range};
 use crate::insn::{
     AddrSpaceCast, AtomicOp, AtomicSize, CallTarget, Imm64, Insn, JumpForm, Operand, Reg, Size,
     Width,
 };
-use crate::kind::Kind;
+use crate::kind::{Kind, Pseudo};
 use crate::table::{ROWS, Row};
 
 /// A place in memory, `(u32 *)(r1 +4)`.
@@ -82,7 +83,7 @@ impl<'a> Line<'a> {
         });
         let op = op.ok_or_else(|| self.expected("a comparison"))?;
         let src = self.operand(width)?;
-        self.expect(ROW_GOTO.sign)?;
+        self.expect(Kind::Jump(JumpForm::Short).row().sign)?;
         self.short_jump(|off| Insn::Branch { op, width, dst, src, off })
     }
 
@@ -210,9 +211,9 @@ impl<'a> Line<'a> {
     fn constant(&mut self, width: Width, dst: Reg) -> Parsed<Insn> {
         let start = self.save();
         let wide = self.imm64()?;
-        let marked = self.accept(Kind::LdImm64(crate::Pseudo::Value).row().sign);
-        let opcode = Kind::LdImm64(crate::Pseudo::Value).row().code.0;
-        if width == Width::W64 && (marked || self.opcode == Some(opcode)) {
+        let row = Kind::LdImm64(Pseudo::Value).row();
+        let marked = self.accept(row.sign) || self.opcode == Some(row.code.0);
+        if width == Width::W64 && marked {
             return Ok(Insn::LdImm64 { dst, imm: Imm64::Value(wide) });
         }
         self.restore(start);
@@ -241,14 +242,10 @@ impl<'a> Line<'a> {
     /// `*(u32 *)(r1 +4)`, `*(s8 *)(r1 +4)`, `*(u16 *)skb[r1 + 4]`.
     fn load(&mut self, width: Width, dst: Reg) -> Parsed<Insn> {
         self.expect("*")?;
-        let at = self.at();
         let (signed, size) = self.pointer_type()?;
         if self.accept(Kind::LdAbs.row().sign) {
             if signed || size == Size::Dw {
-                return Err(at.error(AsmErrorKind::Expected {
-                    what: "u8, u16 or u32".into(),
-                    found: "another type".into(),
-                }));
+                return Err(self.expected("u8, u16 or u32 on the left of a packet"));
             }
             if dst != Reg::R0 {
                 return Err(self.expected("r0 on the left of a packet load"));
@@ -397,25 +394,20 @@ impl<'a> Line<'a> {
         };
         self.expect(",")?;
         if op == AtomicOp::Cmpxchg {
-            let at = self.at();
-            if self.any_register()? != Reg::R0 || dst != Reg::R0 {
-                return Err(at.error(AsmErrorKind::Expected {
-                    what: "r0 as the compared and the returned value".into(),
-                    found: "another register".into(),
-                }));
+            // What is compared with and what receives the old value is always r0.
+            self.this_register(Reg::R0)?;
+            if dst != Reg::R0 {
+                return Err(self.expected("r0 on the left of cmpxchg"));
             }
             self.expect(",")?;
+            let src = self.any_register()?;
+            self.expect(")")?;
+            return Ok(Insn::Atomic { op, size, base, off, src });
         }
-        let at = self.at();
-        let src = self.any_register()?;
-        if op != AtomicOp::Cmpxchg && src != dst {
-            return Err(at.error(AsmErrorKind::Expected {
-                what: alloc::format!("{dst}, which receives the old value"),
-                found: alloc::format!("`{src}`"),
-            }));
-        }
+        // The old value goes where the operand came from.
+        self.this_register(dst)?;
         self.expect(")")?;
-        Ok(Insn::Atomic { op, size, base, off, src })
+        Ok(Insn::Atomic { op, size, base, off, src: dst })
     }
 
     /// The name of an atomic function, and its size where LLVM's names say it.
@@ -501,14 +493,22 @@ impl<'a> Line<'a> {
 
     /// The operand of `r1 = -r1` and `r1 = be16 r1`, which is always the destination.
     fn same_register(&mut self, width: Width, dst: Reg) -> Parsed<()> {
-        let at = self.at();
-        match self.accept_register() {
-            Some(found) if found == (width, dst) => Ok(()),
-            _ => Err(at.error(AsmErrorKind::Expected {
-                what: "the register on the left".into(),
-                found: "something else".into(),
-            })),
+        let start = self.save();
+        if self.register()? == (width, dst) {
+            return Ok(());
         }
+        self.restore(start);
+        Err(self.expected("the register on the left"))
+    }
+
+    /// This register in either spelling.
+    fn this_register(&mut self, reg: Reg) -> Parsed<()> {
+        let start = self.save();
+        if self.any_register()? == reg {
+            return Ok(());
+        }
+        self.restore(start);
+        Err(self.expected(&format!("{reg}")))
     }
 
     /// Reads what `pick` chooses among the rows by the sign that comes next.
@@ -519,5 +519,3 @@ impl<'a> Line<'a> {
         Some(found)
     }
 }
-
-const ROW_GOTO: &Row = Kind::Jump(JumpForm::Short).row();

@@ -176,7 +176,9 @@ fn errors_say_where_and_what() {
             "lock *(u8 *)(r1 +0) += r2",
             "1:21: expected u32 or u64 in an atomic operation, found `+=`",
         ),
-        ("r1 = be16 r2", "1:11: expected the register on the left, found something else"),
+        ("r1 = be16 r2", "1:11: expected the register on the left, found `r2`"),
+        ("r2 = atomic_xchg((u32 *)(r1 +0), r3)", "1:34: expected r2, found `r3`"),
+        ("r0 = cmpxchg_64(r1 + 8, r1, r2)", "1:25: expected r0, found `r1`"),
         ("mov %r11, 1", "1:5: expected a register, found `%`"),
         ("r1 = 0xfg", "1:6: expected a number, found `0xfg`"),
     ];
