@@ -124,23 +124,14 @@ relo_kinds! {
 /// # Errors
 /// [`BtfError`] says which part is malformed, and how.
 pub fn parse_ext(bytes: &[u8]) -> Result<BtfExt, BtfError> {
-    let error = |fault| BtfError {
-        place: Place::ExtHeader,
-        fault,
-    };
+    let error = |fault| BtfError { place: Place::ExtHeader, fault };
     let header = Header::read(bytes).map_err(error)?;
     let mut cursor = Cursor::new(bytes.get(8..header.len).unwrap_or(&[]));
     let mut part = |what| {
-        let (off, len) = cursor
-            .u32()
-            .zip(cursor.u32())
-            .ok_or(error(Fault::Truncated))?;
+        let (off, len) = cursor.u32().zip(cursor.u32()).ok_or(error(Fault::Truncated))?;
         header.part(what, off, len).map_err(error)
     };
-    debug_assert!(
-        header.len >= EXT_HEADER_BYTES,
-        "Header::read checks the same minimum"
-    );
+    debug_assert!(header.len >= EXT_HEADER_BYTES, "Header::read checks the same minimum");
     let (funcs, lines) = (part("function infos")?, part("line infos")?);
     let relos = match header.len >= EXT_HEADER_CORE_BYTES {
         true => part("CO-RE relocations")?,
@@ -148,33 +139,15 @@ pub fn parse_ext(bytes: &[u8]) -> Result<BtfExt, BtfError> {
     };
     Ok(BtfExt {
         func_info: records(funcs, Place::FuncInfo, |[insn_off, ty]| {
-            Ok(FuncInfo {
-                insn_off,
-                ty: BtfId(ty),
-            })
+            Ok(FuncInfo { insn_off, ty: BtfId(ty) })
         })?,
-        line_info: records(
-            lines,
-            Place::LineInfo,
-            |[insn_off, file, text, line_col]| {
-                let (file, text) = (StrOff(file), StrOff(text));
-                Ok(LineInfo {
-                    insn_off,
-                    file,
-                    text,
-                    line: line_col >> 10,
-                    column: line_col & 0x3ff,
-                })
-            },
-        )?,
+        line_info: records(lines, Place::LineInfo, |[insn_off, file, text, line_col]| {
+            let (file, text) = (StrOff(file), StrOff(text));
+            Ok(LineInfo { insn_off, file, text, line: line_col >> 10, column: line_col & 0x3ff })
+        })?,
         core_relos: records(relos, Place::CoreRelo, |[insn_off, ty, access, kind]| {
             let kind = CoreReloKind::from_number(kind).ok_or(Fault::UnknownRelo(kind))?;
-            Ok(CoreRelo {
-                insn_off,
-                ty: BtfId(ty),
-                access: StrOff(access),
-                kind,
-            })
+            Ok(CoreRelo { insn_off, ty: BtfId(ty), access: StrOff(access), kind })
         })?,
     })
 }
@@ -190,10 +163,7 @@ fn records<T, const N: usize>(
     if cursor.is_empty() {
         return Ok(sections);
     }
-    let error = |at: usize, fault| BtfError {
-        place: place(at),
-        fault,
-    };
+    let error = |at: usize, fault| BtfError { place: place(at), fault };
     let record_bytes = cursor.u32().ok_or(error(0, Fault::Truncated))?;
     let stride = record_bytes as usize;
     if stride < N * 4 || !stride.is_multiple_of(4) {
@@ -217,10 +187,7 @@ fn records<T, const N: usize>(
             read(words).map_err(|fault| error(first + i * stride, fault))
         });
         let records = records.collect::<Result<_, _>>()?;
-        sections.push(Section {
-            name: StrOff(name),
-            records,
-        });
+        sections.push(Section { name: StrOff(name), records });
     }
     Ok(sections)
 }

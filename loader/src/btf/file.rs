@@ -27,18 +27,12 @@ pub fn parse_file(bytes: &[u8], base: Option<Arc<Btf>>) -> Result<Btf, BtfError>
 
 /// The `.BTF` section of an ELF file.
 fn elf_section(bytes: &[u8]) -> Result<&[u8], BtfError> {
-    let error = |fault| BtfError {
-        place: Place::File,
-        fault,
-    };
+    let error = |fault| BtfError { place: Place::File, fault };
     let elf = Elf::parse(bytes).map_err(|e| error(Fault::NotElf(e.to_string())))?;
     let header = elf
         .section_headers
         .iter()
         .find(|h| elf.shdr_strtab.get_at(h.sh_name) == Some(".BTF"))
         .ok_or(error(Fault::NoBtf))?;
-    header
-        .file_range()
-        .and_then(|range| bytes.get(range))
-        .ok_or(error(Fault::Truncated))
+    header.file_range().and_then(|range| bytes.get(range)).ok_or(error(Fault::Truncated))
 }

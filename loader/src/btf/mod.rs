@@ -12,6 +12,8 @@ mod error;
 mod ext;
 mod file;
 mod parse;
+#[cfg(test)]
+mod tests;
 mod wire;
 
 pub use encode::{EncodeError, encode};

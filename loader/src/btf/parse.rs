@@ -40,10 +40,7 @@ fn parse_with(bytes: &[u8], base: Option<Arc<Btf>>) -> Result<Btf, BtfError> {
         Some(_) => strings.last().is_none_or(|&b| b == 0),
     };
     if !ends_well {
-        return Err(BtfError {
-            place: Place::Strings,
-            fault: Fault::Unterminated,
-        });
+        return Err(BtfError { place: Place::Strings, fault: Fault::Unterminated });
     }
     let mut builder = match base {
         None => Builder::with_strings(strings.to_vec()),
@@ -51,30 +48,17 @@ fn parse_with(bytes: &[u8], base: Option<Arc<Btf>>) -> Result<Btf, BtfError> {
     };
     builder.reserve(types.len() / TYPICAL_TYPE_BYTES);
     let names_end = builder.btf().end_off();
-    let mut parser = Parser {
-        builder,
-        cursor: Cursor::new(types),
-        names_end,
-        furthest: None,
-    };
+    let mut parser = Parser { builder, cursor: Cursor::new(types), names_end, furthest: None };
     while !parser.cursor.is_empty() {
-        let place = Place::Type {
-            id: parser.builder.next_id(),
-            offset: parser.cursor.offset(),
-        };
-        parser
-            .parse_type(place)
-            .map_err(|fault| BtfError { place, fault })?;
+        let place = Place::Type { id: parser.builder.next_id(), offset: parser.cursor.offset() };
+        parser.parse_type(place).map_err(|fault| BtfError { place, fault })?;
     }
     parser.finish()
 }
 
 /// The type and string sections.
 fn sections(bytes: &[u8]) -> Result<(&[u8], &[u8]), BtfError> {
-    let error = |fault| BtfError {
-        place: Place::Header,
-        fault,
-    };
+    let error = |fault| BtfError { place: Place::Header, fault };
     let header = Header::read(bytes).map_err(error)?;
     let mut cursor = Cursor::new(bytes.get(8..HEADER_BYTES).unwrap_or(&[]));
     let mut word = || cursor.u32().ok_or(error(Fault::Truncated));
@@ -112,10 +96,7 @@ impl<'a> Header<'a> {
             .filter(|&len| len >= HEADER_BYTES)
             .and_then(|len| bytes.get(len..))
             .ok_or(Fault::HeaderLen(len))?;
-        Ok(Self {
-            len: bytes.len() - body.len(),
-            body,
-        })
+        Ok(Self { len: bytes.len() - body.len(), body })
     }
 
     /// The part of the body that the header places at `off`.
@@ -124,12 +105,7 @@ impl<'a> Header<'a> {
         let aligned = what == "strings" || off.is_multiple_of(4);
         match self.body.get(range) {
             Some(part) if aligned => Ok(part),
-            _ => Err(Fault::Extent {
-                what,
-                off,
-                len,
-                have: self.body.len(),
-            }),
+            _ => Err(Fault::Extent { what, off, len, have: self.body.len() }),
         }
     }
 }
@@ -147,10 +123,9 @@ struct Parser<'a> {
 impl Parser<'_> {
     fn finish(self) -> Result<Btf, BtfError> {
         match self.furthest {
-            Some((id, place)) if id >= self.builder.next_id() => Err(BtfError {
-                place,
-                fault: Fault::Reference(id.0),
-            }),
+            Some((id, place)) if id >= self.builder.next_id() => {
+                Err(BtfError { place, fault: Fault::Reference(id.0) })
+            }
             _ => Ok(self.builder.finish()),
         }
     }
@@ -187,18 +162,12 @@ impl Parser<'_> {
             Kind::Func => {
                 let number = info.0 & 0xffff;
                 let linkage = Linkage::from_number(number).ok_or(field("linkage", number))?;
-                Def::Func(Func {
-                    proto: self.reference(place, size_or_type),
-                    linkage,
-                })
+                Def::Func(Func { proto: self.reference(place, size_or_type), linkage })
             }
             Kind::Var => {
                 let number = self.word()?;
                 let linkage = Linkage::from_number(number).ok_or(field("linkage", number))?;
-                Def::Var(Var {
-                    ty: self.reference(place, size_or_type),
-                    linkage,
-                })
+                Def::Var(Var { ty: self.reference(place, size_or_type), linkage })
             }
             Kind::DeclTag => {
                 let number = self.word()?;
@@ -208,11 +177,7 @@ impl Parser<'_> {
                     _ => return Err(field("component", number)),
                 };
                 let target = self.reference(place, size_or_type);
-                Def::DeclTag(DeclTag {
-                    target,
-                    component,
-                    attribute: info.kind_flag(),
-                })
+                Def::DeclTag(DeclTag { target, component, attribute: info.kind_flag() })
             }
             Kind::Array => {
                 let (elem, index, len) = (self.word()?, self.word()?, self.word()?);
@@ -236,11 +201,7 @@ impl Parser<'_> {
 
     fn int(&mut self, bytes: u32) -> Result<Int, Fault> {
         let word = self.word()?;
-        let field = |what, value| Fault::Field {
-            kind: Kind::Int,
-            what,
-            value,
-        };
+        let field = |what, value| Fault::Field { kind: Kind::Int, what, value };
         let (bit_off, bits) = ((word >> 16) as u8, word as u8);
         let encoding = match (word >> 24) & 0xf {
             0 => IntEncoding::Unsigned,
@@ -257,12 +218,7 @@ impl Parser<'_> {
         if u32::from(bit_off) + u32::from(bits) > bytes * 8 {
             return Err(field("bits", word));
         }
-        Ok(Int {
-            bytes,
-            bits,
-            bit_off,
-            encoding,
-        })
+        Ok(Int { bytes, bits, bit_off, encoding })
     }
 
     fn composite(
@@ -273,10 +229,7 @@ impl Parser<'_> {
         info: Info,
         bytes: u32,
     ) -> Result<(), Fault> {
-        let items = self
-            .cursor
-            .items::<MEMBER_BYTES>(info.vlen())
-            .ok_or(Fault::Truncated)?;
+        let items = self.cursor.items::<MEMBER_BYTES>(info.vlen()).ok_or(Fault::Truncated)?;
         let kind_flag = info.kind_flag();
         for [name, ty, _] in items.iter().map(words3) {
             self.name(name)?;
@@ -285,11 +238,7 @@ impl Parser<'_> {
         let members = items.iter().map(words3).map(|[name, ty, place]| Member {
             name: StrOff(name),
             ty: BtfId(ty),
-            bit_off: if kind_flag {
-                place & 0x00ff_ffff
-            } else {
-                place
-            },
+            bit_off: if kind_flag { place & 0x00ff_ffff } else { place },
             bitfield_bits: if kind_flag { (place >> 24) as u8 } else { 0 },
         });
         match kind {
@@ -308,36 +257,23 @@ impl Parser<'_> {
     ) -> Result<(), Fault> {
         let signed = info.kind_flag();
         if kind == Kind::Enum64 {
-            let items = self
-                .cursor
-                .items::<ENUM64_BYTES>(info.vlen())
-                .ok_or(Fault::Truncated)?;
+            let items = self.cursor.items::<ENUM64_BYTES>(info.vlen()).ok_or(Fault::Truncated)?;
             for [name, ..] in items.iter().map(words3) {
                 self.name(name)?;
             }
-            let values = items
-                .iter()
-                .map(words3)
-                .map(|[name, low, high]| Enumerator {
-                    name: StrOff(name),
-                    value: (u64::from(high) << 32 | u64::from(low)).cast_signed(),
-                });
+            let values = items.iter().map(words3).map(|[name, low, high]| Enumerator {
+                name: StrOff(name),
+                value: (u64::from(high) << 32 | u64::from(low)).cast_signed(),
+            });
             self.builder.enumeration64(name, bytes, signed, values);
         } else {
-            let items = self
-                .cursor
-                .items::<ENUM_BYTES>(info.vlen())
-                .ok_or(Fault::Truncated)?;
+            let items = self.cursor.items::<ENUM_BYTES>(info.vlen()).ok_or(Fault::Truncated)?;
             for [name, _] in items.iter().map(words2) {
                 self.name(name)?;
             }
             let values = items.iter().map(words2).map(|[name, value]| Enumerator {
                 name: StrOff(name),
-                value: if signed {
-                    i64::from(value.cast_signed())
-                } else {
-                    i64::from(value)
-                },
+                value: if signed { i64::from(value.cast_signed()) } else { i64::from(value) },
             });
             self.builder.enumeration(name, bytes, signed, values);
         }
@@ -345,38 +281,25 @@ impl Parser<'_> {
     }
 
     fn func_proto(&mut self, place: Place, info: Info, ret: u32) -> Result<(), Fault> {
-        let items = self
-            .cursor
-            .items::<PARAM_BYTES>(info.vlen())
-            .ok_or(Fault::Truncated)?;
+        let items = self.cursor.items::<PARAM_BYTES>(info.vlen()).ok_or(Fault::Truncated)?;
         for [name, ty] in items.iter().map(words2) {
             self.name(name)?;
             self.reference(place, ty);
         }
         let ret = self.reference(place, ret);
         let params = items.iter().map(words2);
-        let params = params.map(|[name, ty]| Param {
-            name: StrOff(name),
-            ty: BtfId(ty),
-        });
+        let params = params.map(|[name, ty]| Param { name: StrOff(name), ty: BtfId(ty) });
         self.builder.func_proto(ret, params);
         Ok(())
     }
 
     fn datasec(&mut self, place: Place, name: StrOff, info: Info, bytes: u32) -> Result<(), Fault> {
-        let items = self
-            .cursor
-            .items::<SEC_VAR_BYTES>(info.vlen())
-            .ok_or(Fault::Truncated)?;
+        let items = self.cursor.items::<SEC_VAR_BYTES>(info.vlen()).ok_or(Fault::Truncated)?;
         for [ty, ..] in items.iter().map(words3) {
             self.reference(place, ty);
         }
         let vars = items.iter().map(words3);
-        let vars = vars.map(|[ty, off, bytes]| SecVar {
-            ty: BtfId(ty),
-            off,
-            bytes,
-        });
+        let vars = vars.map(|[ty, off, bytes]| SecVar { ty: BtfId(ty), off, bytes });
         self.builder.datasec(name, bytes, vars);
         Ok(())
     }

@@ -68,10 +68,7 @@ pub(super) struct Cursor<'a> {
 
 impl<'a> Cursor<'a> {
     pub(super) const fn new(bytes: &'a [u8]) -> Self {
-        Self {
-            rest: bytes,
-            len: bytes.len(),
-        }
+        Self { rest: bytes, len: bytes.len() }
     }
 
     /// Bytes taken so far.
@@ -117,10 +114,7 @@ impl<'a> Cursor<'a> {
 
 /// The little-endian words of an item.
 pub(super) fn words2([a, b, c, d, e, f, g, h]: &[u8; 8]) -> [u32; 2] {
-    [
-        u32::from_le_bytes([*a, *b, *c, *d]),
-        u32::from_le_bytes([*e, *f, *g, *h]),
-    ]
+    [u32::from_le_bytes([*a, *b, *c, *d]), u32::from_le_bytes([*e, *f, *g, *h])]
 }
 
 /// The little-endian words of an item.

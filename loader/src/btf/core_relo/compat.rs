@@ -58,11 +58,7 @@ pub(super) struct Compat<'a> {
 
 impl<'a> Compat<'a> {
     pub(super) const fn new(local: &'a Btf, target: &'a Btf) -> Self {
-        Self {
-            local,
-            target,
-            comparisons: 0,
-        }
+        Self { local, target, comparisons: 0 }
     }
 
     /// Whether a type exists: same kind all the way down; names and members do not matter.
@@ -177,9 +173,7 @@ impl<'a> Compat<'a> {
         l.1.bytes == t.1.bytes
             && self.local.enumerators(l.0).iter().all(|l| {
                 let name = self.local.name(l.name);
-                targets
-                    .iter()
-                    .any(|t| same_essential_name(self.target.name(t.name), name))
+                targets.iter().any(|t| same_essential_name(self.target.name(t.name), name))
             })
     }
 

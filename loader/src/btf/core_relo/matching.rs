@@ -20,11 +20,7 @@ pub(super) struct Matcher<'a> {
 
 impl<'a> Matcher<'a> {
     pub(super) const fn new(local: &'a Btf, target: &'a Btf) -> Self {
-        Self {
-            local,
-            target,
-            visits: 0,
-        }
+        Self { local, target, visits: 0 }
     }
 
     /// What `subject` is in terms of target type `candidate`; `None` when it is not there.

@@ -83,11 +83,7 @@ impl<'a> Relocator<'a> {
     /// Relocates programs built with the types of `local` for a machine with those of `target`.
     #[must_use]
     pub fn new(local: &'a Btf, target: &'a Btf) -> Self {
-        Self {
-            local,
-            target,
-            candidates: HashMap::new(),
-        }
+        Self { local, target, candidates: HashMap::new() }
     }
 
     /// Patches the instruction at the start of `insn`, which must include the second slot of a
@@ -98,13 +94,13 @@ impl<'a> Relocator<'a> {
     /// instruction is not one that such a relocation can patch. libbpf refuses the whole object
     /// then.
     pub fn apply(&mut self, relo: &CoreRelo, insn: &mut [Slot]) -> Result<Applied, CoreReloError> {
-        self.outcome(relo)
-            .and_then(|outcome| patch::patch(insn, outcome))
-            .map_err(|kind| CoreReloError {
+        self.outcome(relo).and_then(|outcome| patch::patch(insn, outcome)).map_err(|kind| {
+            CoreReloError {
                 what: subject::describe(self.local, relo),
                 insn_off: relo.insn_off,
                 kind,
-            })
+            }
+        })
     }
 
     fn outcome(&mut self, relo: &CoreRelo) -> Result<Outcome, CoreReloErrorKind> {
@@ -113,10 +109,7 @@ impl<'a> Relocator<'a> {
         if relo.kind == CoreReloKind::TypeIdLocal {
             // The id in the instruction may be stale after linking, so it is not compared.
             let value = Value::unchecked(u64::from(relo.ty.0));
-            return Ok(Outcome::Values {
-                local: value,
-                target: value,
-            });
+            return Ok(Outcome::Values { local: value, target: value });
         }
         if local.name_of(relo.ty).is_empty() {
             return Err(CoreReloErrorKind::Anonymous);
@@ -136,10 +129,7 @@ impl<'a> Relocator<'a> {
                 let agree = first_found.bit_off() == found.bit_off()
                     && first_value.map(|v| v.number) == value.map(|v| v.number);
                 if !agree {
-                    return Err(CoreReloErrorKind::Ambiguous {
-                        first: *first,
-                        second: candidate,
-                    });
+                    return Err(CoreReloErrorKind::Ambiguous { first: *first, second: candidate });
                 }
             }
             matches.push((candidate, found, value));
@@ -155,9 +145,7 @@ impl<'a> Relocator<'a> {
         let local_value = Value::of(relo.kind, local, Some(&subject))?;
         Ok(match (local_value, target_value) {
             (Some(local), Some(target)) => Outcome::Values { local, target },
-            _ => Outcome::Missing {
-                reason: missing(&subject::describe(local, relo), tried),
-            },
+            _ => Outcome::Missing { reason: missing(&subject::describe(local, relo), tried) },
         })
     }
 }
@@ -166,9 +154,7 @@ impl<'a> Relocator<'a> {
 /// the way down: what decides whether a kernel function or variable is the one that is meant.
 #[must_use]
 pub fn types_are_compatible(local: &Btf, local_id: BtfId, target: &Btf, target_id: BtfId) -> bool {
-    compat::Compat::new(local, target)
-        .types_are_compatible(local_id, target_id)
-        .unwrap_or(false)
+    compat::Compat::new(local, target).types_are_compatible(local_id, target_id).unwrap_or(false)
 }
 
 /// Why nothing was found.
@@ -188,9 +174,7 @@ fn find_candidates(local: &Btf, target: &Btf, local_id: BtfId) -> Vec<BtfId> {
     target
         .find_flavors(local.name(wanted.name))
         .filter(|&id| {
-            target
-                .ty(id)
-                .is_some_and(|ty| compat::kinds_are_compatible(wanted.kind(), ty.kind()))
+            target.ty(id).is_some_and(|ty| compat::kinds_are_compatible(wanted.kind(), ty.kind()))
         })
         .collect()
 }

@@ -13,13 +13,7 @@ use ubpf_isa::Slot;
 
 /// What replaces an instruction that has no counterpart on the target: a call of a helper that
 /// does not exist, as in libbpf, so that logs are recognised (0xbad2310 reads "bad relo").
-pub const POISON: Slot = Slot {
-    opcode: 0x85,
-    dst: 0,
-    src: 0,
-    off: 0,
-    imm: 195_896_080,
-};
+pub const POISON: Slot = Slot { opcode: 0x85, dst: 0, src: 0, off: 0, imm: 195_896_080 };
 
 /// Fields of the opcode (RFC 9669 section 3).
 const CLASS: u8 = 0x07;
@@ -53,10 +47,7 @@ pub(super) fn patch(insn: &mut [Slot], outcome: Outcome) -> Result<Applied, Erro
         }
         _ => return Err(ErrorKind::Insn { opcode }),
     }
-    Ok(Applied::Patched {
-        old: local.number,
-        new: target.number,
-    })
+    Ok(Applied::Patched { old: local.number, new: target.number })
 }
 
 fn patch_access(insn: &mut [Slot], local: &Value, target: &Value) -> Result<Applied, ErrorKind> {
@@ -75,18 +66,12 @@ fn patch_access(insn: &mut [Slot], local: &Value, target: &Value) -> Result<Appl
         }
         let found = access_bytes(slot.opcode);
         let size = size_bits(target_bytes).filter(|_| found == local_bytes);
-        let size = size.ok_or(ErrorKind::AccessSize {
-            found,
-            local: local_bytes,
-            target: target_bytes,
-        })?;
+        let size =
+            size.ok_or(ErrorKind::AccessSize { found, local: local_bytes, target: target_bytes })?;
         slot.opcode = (slot.opcode & !SIZE) | size;
     }
     slot.off = off;
-    Ok(Applied::Patched {
-        old: local.number,
-        new: target.number,
-    })
+    Ok(Applied::Patched { old: local.number, new: target.number })
 }
 
 /// Replaces the instruction, both slots of a wide load, by [`POISON`].
@@ -103,10 +88,7 @@ fn poison(insn: &mut [Slot], reason: String) -> Result<Applied, ErrorKind> {
 /// The instruction must hold what the compiler computed from the same types.
 fn check(local: &Value, found: i64) -> Result<(), ErrorKind> {
     if local.checked && found.cast_unsigned() != local.number {
-        return Err(ErrorKind::Unexpected {
-            found,
-            expected: local.number,
-        });
+        return Err(ErrorKind::Unexpected { found, expected: local.number });
     }
     Ok(())
 }

@@ -67,10 +67,7 @@ pub(super) enum Step {
 impl Field {
     /// Moves on by some bits.
     pub(super) fn advance(&mut self, bits: u32) -> Result<(), ErrorKind> {
-        self.bit_off = self
-            .bit_off
-            .checked_add(bits)
-            .ok_or(ErrorKind::OffsetTooLarge)?;
+        self.bit_off = self.bit_off.checked_add(bits).ok_or(ErrorKind::OffsetTooLarge)?;
         Ok(())
     }
 
@@ -193,9 +190,7 @@ fn parse_path(text: &str) -> Result<Vec<u32>, ErrorKind> {
         if path.len() == MAX_LEVELS {
             return Err(ErrorKind::TooDeep);
         }
-        let idx: i32 = part
-            .parse()
-            .map_err(|_| ErrorKind::Access(text.to_owned()))?;
+        let idx: i32 = part.parse().map_err(|_| ErrorKind::Access(text.to_owned()))?;
         path.push(u32::try_from(idx).map_err(|_| ErrorKind::Access(text.to_owned()))?);
     }
     Ok(path)
@@ -208,10 +203,7 @@ pub(super) fn describe(local: &Btf, relo: &CoreRelo) -> String {
     match Subject::parse(local, relo) {
         Ok(Subject::Field(field)) => describe_steps(&mut text, local, &field),
         Ok(Subject::Enumerator { of, idx }) => {
-            let name = local
-                .enumerators(of)
-                .get(idx)
-                .map_or("", |e| local.name(e.name));
+            let name = local.enumerators(of).get(idx).map_or("", |e| local.name(e.name));
             let _ = write!(text, "::{name}");
         }
         Ok(Subject::Type(_)) | Err(_) => {}

@@ -42,19 +42,11 @@ pub(super) enum AccessClass {
 
 impl Value {
     pub(super) const fn unchecked(number: u64) -> Self {
-        Self {
-            number,
-            checked: false,
-            access: None,
-        }
+        Self { number, checked: false, access: None }
     }
 
     const fn checked(number: u64) -> Self {
-        Self {
-            number,
-            checked: true,
-            access: None,
-        }
+        Self { number, checked: true, access: None }
     }
 
     /// The answer to `kind` about `subject`, or about something that does not exist; `None`
@@ -130,17 +122,8 @@ fn member_value(
     let is_bitfield = member.bitfield_bits != 0;
     let bytes = btf.size_of(ty)?;
     let (load, bits) = match is_bitfield {
-        true => (
-            covering_load(bit_off, member.bitfield_bits, bytes)?,
-            member.bitfield_bits.into(),
-        ),
-        false => (
-            Load {
-                byte_off: bit_off / 8,
-                bytes,
-            },
-            bytes.saturating_mul(8),
-        ),
+        true => (covering_load(bit_off, member.bitfield_bits, bytes)?, member.bitfield_bits.into()),
+        false => (Load { byte_off: bit_off / 8, bytes }, bytes.saturating_mul(8)),
     };
     let (number, checked) = match kind {
         CoreReloKind::FieldByteOffset => (load.byte_off, !is_bitfield),
@@ -158,11 +141,7 @@ fn member_value(
         CoreReloKind::FieldByteOffset if !is_bitfield => Some(field_access(btf, ty)?),
         _ => None,
     };
-    Ok(Value {
-        number: u64::from(number),
-        checked,
-        access,
-    })
+    Ok(Value { number: u64::from(number), checked, access })
 }
 
 /// Bytes that a load reads.
@@ -174,9 +153,7 @@ struct Load {
 /// The smallest naturally aligned load, at least as wide as the declared type, that covers a
 /// bitfield.
 fn covering_load(bit_off: u32, bits: u8, declared_bytes: u32) -> Result<Load, ErrorKind> {
-    let end = bit_off
-        .checked_add(bits.into())
-        .ok_or(ErrorKind::OffsetTooLarge)?;
+    let end = bit_off.checked_add(bits.into()).ok_or(ErrorKind::OffsetTooLarge)?;
     let mut bytes = declared_bytes.max(1);
     loop {
         let byte_off = bit_off / 8 / bytes * bytes;
@@ -212,8 +189,5 @@ fn field_access(btf: &Btf, ty: BtfId) -> Result<FieldAccess, ErrorKind> {
         Def::Int(int) if int.encoding != IntEncoding::Signed => AccessClass::Unsigned,
         _ => AccessClass::Other,
     };
-    Ok(FieldAccess {
-        bytes: btf.size_of(elem)?,
-        class,
-    })
+    Ok(FieldAccess { bytes: btf.size_of(elem)?, class })
 }
