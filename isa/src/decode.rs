@@ -2,11 +2,12 @@
 
 use core::fmt;
 
+use crate::form::{BY_OPCODE, Form, fields};
 use crate::insn::{AtomicSize, CallTarget, Insn, JumpForm, Operand, Reg, Size};
 use crate::kind::{Callee, Kind};
 use crate::opcode::{Class, Opcode, Source};
 use crate::slot::Slot;
-use crate::table::{BY_OPCODE, Family, Form, Row, Use, fields};
+use crate::table::{Family, Row, Use};
 
 /// Decodes the instruction at the start of `slots`; those after it are not looked at.
 ///

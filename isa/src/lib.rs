@@ -36,6 +36,7 @@ mod decode;
 pub mod disasm;
 mod encode;
 mod flow;
+mod form;
 mod insn;
 mod kind;
 mod opcode;

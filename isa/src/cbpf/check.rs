@@ -4,10 +4,10 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 use super::{Acc, ClassicError, ClassicErrorKind, Extension, Insn, SockFilter, Src, Word};
+use crate::form::BY_OPCODE;
 use crate::insn::{AluOp, CmpOp, JumpForm};
 use crate::kind::Kind;
 use crate::opcode::{Opcode, Source};
-use crate::table::BY_OPCODE;
 
 /// A valid filter: all jumps lead forward to an instruction, the last instruction returns, and
 /// no memory word is read before it is written.
