@@ -23,9 +23,9 @@ pub struct Object {
     /// Functions of all sections: entry programs, static and global subprograms.
     pub functions: Vec<Function>,
     /// Maps, data sections included, in libbpf's order of creation.
-    pub maps: Vec<MapDef>,
+    pub maps: Arc<[MapDef]>,
     /// Symbols that the host provides.
-    pub externs: Vec<Extern>,
+    pub externs: Arc<[Extern]>,
     /// The object's own BTF.
     pub btf: Option<Arc<Btf>>,
     /// The BTF that CO-RE relocations were resolved against.

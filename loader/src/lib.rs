@@ -88,8 +88,8 @@ pub fn load(bytes: &[u8], options: &LoadOptions) -> Result<Object, LoadError> {
         license: license(&elf),
         kernel_version: kernel_version(&elf)?,
         functions: functions.list,
-        maps: maps.list,
-        externs: externs.list,
+        maps: maps.list.into(),
+        externs: externs.list.into(),
         btf: types.btf.map(Arc::new),
         target_btf: options.target_btf.clone(),
     })

@@ -6,6 +6,7 @@
 //! so part of what must be equal.
 
 use crate::error::{LoadError, LoadErrorKind as Kind};
+use std::sync::Arc;
 use ubpf_abi::object::{
     Extern, ExternId, ExternKind, FailedRelo, Function, Object, Ref, RefTarget,
 };
@@ -87,8 +88,8 @@ pub fn link(
         license: object.license.clone(),
         slots: linker.slots,
         subprogs: linker.subprogs,
-        maps: object.maps.as_slice().into(),
-        externs: object.externs.as_slice().into(),
+        maps: Arc::clone(&object.maps),
+        externs: Arc::clone(&object.externs),
         lines: linker.lines,
         failed_relos: linker.failed_relos,
         btf: object.btf.clone(),
