@@ -57,6 +57,7 @@ errnos! {
     EOPNOTSUPP = 95, "operation not supported";
     EAFNOSUPPORT = 97, "address family not supported";
     EADDRINUSE = 98, "address in use";
+    ENETDOWN = 100, "network is down";
     ENETUNREACH = 101, "network unreachable";
     ENOBUFS = 105, "no buffer space";
     ETIMEDOUT = 110, "timed out";

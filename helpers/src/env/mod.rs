@@ -14,7 +14,7 @@ mod trace;
 
 pub use clock::{Clock, ClockConfig, ClockId};
 pub use net::{Device, Route};
-pub use rng::Rng;
+pub use rng::{Rng, mix};
 pub use task::Task;
 pub use trace::TraceLog;
 

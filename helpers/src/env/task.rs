@@ -20,6 +20,9 @@ pub struct Task {
     pub gid: u32,
     /// Name, filled up with zeros; its last byte is zero.
     pub comm: [u8; COMM_BYTES],
+    /// Device and inode number of its pid namespace, as `stat` gives them for
+    /// `/proc/self/ns/pid`.
+    pub pid_namespace: (u64, u64),
     /// Ids of its cgroup's ancestors in the unified hierarchy, the root first, itself last.
     pub cgroups: Vec<u64>,
 }
@@ -35,6 +38,9 @@ impl Task {
             uid: rustix::process::getuid().as_raw(),
             gid: rustix::process::getgid().as_raw(),
             comm: Self::comm_of(comm.trim_ascii_end()),
+            pid_namespace: fs::metadata("/proc/self/ns/pid")
+                .map(|meta| (meta.dev(), meta.ino()))
+                .unwrap_or_default(),
             cgroups: current_cgroups(),
         }
     }
@@ -52,6 +58,14 @@ impl Task {
     #[must_use]
     pub fn cgroup_id(&self) -> u64 {
         self.cgroups.last().copied().unwrap_or(ROOT_CGROUP)
+    }
+
+    /// Id of its cgroup's ancestor at this level, the root being at level 0; 0 where there is
+    /// none.
+    #[must_use]
+    pub fn ancestor_cgroup_id(&self, level: i32) -> u64 {
+        let level = usize::try_from(level).ok();
+        level.and_then(|level| self.cgroups.get(level)).copied().unwrap_or(0)
     }
 }
 

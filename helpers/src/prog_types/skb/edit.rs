@@ -19,23 +19,9 @@ pub(super) fn sum(bytes: &[u8]) -> u32 {
     csum::partial(bytes, 0)
 }
 
-/// Where `bpf_skb_adjust_room` makes room.
+/// Flags of `bpf_skb_adjust_room`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum AdjustMode {
-    /// Behind the network header.
-    Net,
-    /// Behind the link-layer header.
-    Mac,
-}
-
-/// What `bpf_skb_adjust_room` is asked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Room {
-    /// Where.
-    pub mode: AdjustMode,
-    /// `BPF_F_ADJ_ROOM_*`, none unknown.
-    pub flags: u64,
-}
+struct Room(u64);
 
 impl Room {
     const FIXED_GSO: u64 = 1 << 0;
@@ -51,14 +37,18 @@ impl Room {
     const ENCAP_L3: u64 = Self::ENCAP_L3_IPV4 | Self::ENCAP_L3_IPV6;
     const DECAP_L3: u64 = Self::DECAP_L3_IPV4 | Self::DECAP_L3_IPV6;
     /// Flags that exist; the top byte is the inner link-layer header's length.
-    pub const ALL_FLAGS: u64 = (1 << 9) - 1 | 0xff << Self::ENCAP_L2_SHIFT;
+    const ALL: u64 = ((1 << 9) - 1) | 0xff << Self::ENCAP_L2_SHIFT;
+
+    const fn new(flags: u64) -> Option<Self> {
+        if flags & !Self::ALL == 0 { Some(Self(flags)) } else { None }
+    }
 
     const fn has(self, flag: u64) -> bool {
-        self.flags & flag != 0
+        self.0 & flag != 0
     }
 
     const fn inner_mac_len(self) -> u32 {
-        (self.flags >> Self::ENCAP_L2_SHIFT) as u32
+        (self.0 >> Self::ENCAP_L2_SHIFT) as u32
     }
 }
 
@@ -153,13 +143,18 @@ impl Skb {
         Ok(())
     }
 
-    /// Makes room inside the packet or takes some away.
+    /// Makes room inside the packet (`by` above 0) or takes some away, behind the network header
+    /// (`mode` 0) or the link-layer header (1).
     ///
     /// # Errors
     /// As `bpf_skb_adjust_room` gives them.
-    pub fn adjust_room(&mut self, by: i32, room: Room) -> Result<(), Errno> {
+    pub fn adjust_room(&mut self, by: i32, mode: u32, flags: u64) -> Result<(), Errno> {
+        const MAX_BYTES: u32 = 0xfff;
+        const NET: u32 = 0;
+        const MAC: u32 = 1;
+        let room = Room::new(flags).ok_or(Errno::EINVAL)?;
         let len = by.unsigned_abs();
-        if len > 0xfff {
+        if len > MAX_BYTES {
             return Err(Errno::EFAULT);
         }
         let base_len = match self.protocol {
@@ -168,12 +163,13 @@ impl Skb {
             _ => return Err(Errno::ENOTSUPP),
         };
         let mac_len = self.headers.network.saturating_sub(self.headers.mac);
-        let off = match room.mode {
-            AdjustMode::Net => mac_len + base_len,
-            AdjustMode::Mac => mac_len,
+        let off = match mode {
+            NET => mac_len + base_len,
+            MAC => mac_len,
+            _ => return Err(Errno::ENOTSUPP),
         };
         let shrink = by < 0;
-        let min_len = match room.flags & Room::DECAP_L3 {
+        let min_len = match room.0 & Room::DECAP_L3 {
             0 => base_len,
             _ if !shrink => return Err(Errno::EINVAL),
             Room::DECAP_L3_IPV4 => 20,
@@ -201,7 +197,7 @@ impl Skb {
         self.allow_gso()?;
         let encap = room.has(Room::ENCAP_L3);
         if encap {
-            if room.flags & Room::ENCAP_L3 == Room::ENCAP_L3
+            if room.0 & Room::ENCAP_L3 == Room::ENCAP_L3
                 || (room.has(Room::ENCAP_L4_GRE) && room.has(Room::ENCAP_L4_UDP))
                 || (room.has(Room::ENCAP_L2_ETH) && room.inner_mac_len() < ETH_HLEN)
             {
@@ -235,12 +231,12 @@ impl Skb {
     }
 
     fn shrink(&mut self, off: u32, len: u32, room: Room) -> Result<(), Errno> {
-        if room.flags & !(Room::FIXED_GSO | Room::DECAP_L3 | Room::NO_CSUM_RESET) != 0 {
+        if room.0 & !(Room::FIXED_GSO | Room::DECAP_L3 | Room::NO_CSUM_RESET) != 0 {
             return Err(Errno::EINVAL);
         }
         self.allow_gso()?;
         self.remove(off, len)?;
-        match room.flags & Room::DECAP_L3 {
+        match room.0 & Room::DECAP_L3 {
             Room::DECAP_L3_IPV4 => self.protocol = ETH_P_IP,
             Room::DECAP_L3_IPV6 => self.protocol = ETH_P_IPV6,
             _ => {}

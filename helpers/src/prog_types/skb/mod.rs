@@ -7,9 +7,9 @@
 mod edit;
 pub mod fields;
 mod headers;
+mod ip;
 mod prepare;
 
-pub use edit::{AdjustMode, Room};
 pub use prepare::{SkbKind, prepare};
 
 use super::ctx;
@@ -20,6 +20,7 @@ use std::any::Any;
 use ubpf_abi::Errno;
 use ubpf_abi::ctx::CtxLayout;
 use ubpf_abi::prog_type::PacketLayer;
+use ubpf_isa::Size;
 use ubpf_vm::mem::{GuestAddr, Region, Word};
 use ubpf_vm::run::{CtxStoreError, InputError, Output, RunState};
 use ubpf_vm::world::World;
@@ -233,23 +234,6 @@ impl Skb {
         Ok(())
     }
 
-    /// A legacy packet load of 1, 2 or 4 bytes, in host order. Negative offsets count from the
-    /// network header (from -0x100000 on) or the link-layer header (from -0x200000 on). `None`
-    /// ends the program with result 0.
-    #[must_use]
-    pub fn legacy_load(&self, off: i32, size: u32) -> Option<u32> {
-        const NET_OFF: i64 = -0x10_0000;
-        const LL_OFF: i64 = -0x20_0000;
-        let (header, off) = match i64::from(off) {
-            off @ 0.. => (0, off),
-            off if off >= NET_OFF => (self.network_off(), off - NET_OFF),
-            off if off >= LL_OFF => (self.mac_off(), off - LL_OFF),
-            _ => return None,
-        };
-        let bytes = self.load_from(header, u32::try_from(off).ok()?, size)?;
-        Some(bytes.iter().fold(0, |value, &byte| value << 8 | u32::from(byte)))
-    }
-
     /// Shows in the context struct what helpers changed.
     fn show(&self) {
         let vlan = self.vlan.unwrap_or(VlanTag { proto: 0, tci: 0 });
@@ -310,6 +294,22 @@ impl RunState for Skb {
             _ => self.ctx.store(off, value),
         };
         stored.map_err(|_| CtxStoreError)
+    }
+
+    fn load_packet(&mut self, _: &World, off: i32, size: Size) -> Option<u32> {
+        /// Offsets from here on count from the network header.
+        const NET_OFF: i64 = -0x10_0000;
+        /// Offsets from here on, below the other, count from the link-layer header.
+        const LL_OFF: i64 = -0x20_0000;
+        let (header, off) = match i64::from(off) {
+            off @ 0.. => (0, off),
+            off if off >= NET_OFF => (self.network_off(), off - NET_OFF),
+            off if off >= LL_OFF => (self.mac_off(), off - LL_OFF),
+            _ => return None,
+        };
+        let len = size.bytes();
+        let bytes = self.load_from(header, u32::try_from(off).ok()?, len)?;
+        Some(bytes.iter().fold(0, |value, &byte| value << 8 | u32::from(byte)))
     }
 
     fn finish(&mut self, _: &World, r0: u64) -> Result<Output, InputError> {
