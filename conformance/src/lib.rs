@@ -6,3 +6,4 @@ pub mod kernel;
 pub mod machine;
 pub mod objects;
 pub mod packets;
+pub mod vectors;

@@ -98,13 +98,14 @@ impl Loaded {
     /// The kernel's error number: it refuses the input, or the program type has no test run.
     pub fn test_run(&self, input: &TestInput<'_>) -> Result<TestOutput, Errno> {
         let mut data_out = vec![0; input.data_out_bytes];
+        let mut ctx_in = input.ctx.to_vec();
         let mut ctx_out = vec![0; input.ctx_out_bytes];
         let numbers = sys::test_run(
             self.fd.as_fd(),
             sys::TestRunArgs {
                 data_in: input.data,
                 data_out: &mut data_out,
-                ctx_in: input.ctx,
+                ctx_in: &mut ctx_in,
                 ctx_out: &mut ctx_out,
                 repeat: input.repeat,
                 flags: input.flags,
@@ -112,11 +113,12 @@ impl Loaded {
         )?;
         data_out.truncate(numbers.data_size_out as usize);
         ctx_out.truncate(numbers.ctx_size_out as usize);
+        let ctx = if input.ctx_out_bytes == 0 { ctx_in } else { ctx_out };
         Ok(TestOutput {
             retval: numbers.retval,
             duration_ns: numbers.duration_ns,
             data: data_out,
-            ctx: ctx_out,
+            ctx,
         })
     }
 }
@@ -154,7 +156,8 @@ pub struct TestOutput {
     pub duration_ns: u32,
     /// The packet afterwards.
     pub data: Vec<u8>,
-    /// The context afterwards.
+    /// The context afterwards; where none was asked for, the one given, which programs of type
+    /// `syscall` change in place.
     pub ctx: Vec<u8>,
 }
 

@@ -373,7 +373,8 @@ pub fn prog_load(spec: &ProgLoad<'_>, log: &mut [u8]) -> Result<OwnedFd, Errno> 
 pub struct TestRunArgs<'a> {
     pub data_in: &'a [u8],
     pub data_out: &'a mut [u8],
-    pub ctx_in: &'a [u8],
+    /// Writable, because `syscall` programs get their context back in it.
+    pub ctx_in: &'a mut [u8],
     pub ctx_out: &'a mut [u8],
     pub repeat: u32,
     pub flags: u32,
@@ -418,7 +419,7 @@ pub fn test_run(prog: BorrowedFd<'_>, args: TestRunArgs<'_>) -> Result<TestRunNu
         data_size_out: len32(args.data_out)?,
         data_out: addr_mut(args.data_out),
         ctx_size_in: len32(args.ctx_in)?,
-        ctx_in: addr(args.ctx_in),
+        ctx_in: addr_mut(args.ctx_in),
         ctx_size_out: len32(args.ctx_out)?,
         ctx_out: addr_mut(args.ctx_out),
         repeat: args.repeat,

@@ -1,0 +1,65 @@
+//! The instruction vectors, on the kernel and on ubpf, and the generator that writes most of them.
+
+use std::path::PathBuf;
+use ubpf_conformance::objects::suite_dir;
+use ubpf_conformance::skip_without_kernel;
+use ubpf_conformance::vectors::{Case, Expect, generate, kernel, parse};
+
+/// Every vector file with its cases.
+fn suite() -> Vec<(PathBuf, Vec<Case>)> {
+    let mut files: Vec<_> = std::fs::read_dir(suite_dir("isa"))
+        .expect("the suite exists")
+        .map(|entry| entry.expect("a readable entry").path())
+        .filter(|path| path.extension().is_some_and(|e| e == "isa"))
+        .collect();
+    files.sort();
+    let read = |path: PathBuf| {
+        let text = std::fs::read_to_string(&path).expect("a readable file");
+        let cases = parse(&text).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+        (path, cases)
+    };
+    files.into_iter().map(read).collect()
+}
+
+#[test]
+fn generated_files_are_up_to_date() {
+    let bless = std::env::var_os("UBPF_BLESS").is_some();
+    for file in generate::files() {
+        let path = suite_dir("isa").join(file.name);
+        if bless {
+            std::fs::write(&path, &file.text).expect("the suite is writable");
+        }
+        let text = std::fs::read_to_string(&path).unwrap_or_default();
+        assert!(text == file.text, "{}: run with UBPF_BLESS=1", file.name);
+    }
+}
+
+#[test]
+fn the_kernel_gives_every_result() {
+    skip_without_kernel!();
+    let mut wrong = Vec::new();
+    let (mut cases, mut rows) = (0, 0);
+    for (path, file) in suite() {
+        for case in file {
+            cases += 1;
+            let name = format!("{}: {}", path.display(), case.name);
+            let slots = case.code.slots().unwrap_or_else(|e| panic!("{name}: {e}"));
+            match &case.expect {
+                Expect::Refused if kernel::refuses(&slots) => {}
+                Expect::Refused => wrong.push(format!("{name}: the kernel loads it")),
+                Expect::Rows(expected) => {
+                    for row in expected {
+                        rows += 1;
+                        match kernel::run(&slots, row) {
+                            Ok(out) if out.matches(row) => {}
+                            Ok(out) => wrong.push(format!("{name}: {row}: the kernel gives {out}")),
+                            Err(error) => wrong.push(format!("{name}: {row}: {error}")),
+                        }
+                    }
+                }
+            }
+        }
+    }
+    println!("{cases} cases, {rows} rows");
+    assert!(wrong.is_empty(), "{} wrong:\n{}", wrong.len(), wrong.join("\n"));
+}
