@@ -1,22 +1,78 @@
 //! Linux's verifier rules: abstract interpretation of every path of a program.
 //!
-//! In goes a linked [`Program`](ubpf_abi::program::Program) and a
-//! [`Platform`](ubpf_abi::platform::Platform); out comes the proof that it is safe, or a
+//! In goes a linked [`Program`] and a [`Platform`]; out comes the proof that it is safe, or a
 //! [`Rejection`] that explains itself. The crate sees descriptions only, never a runtime.
 //!
-//! The stages, in the order in which a fault is found:
-//!
 //! ```text
-//!  slots ─ structure ─▶ Text ─ cfg ─▶ Cfg ─ explore: every path, with the domain's values
+//!  slots ─ structure ─▶ Text ─ cfg, liveness ─▶ explore ──▶ Verified | Rejection
+//!                                                │  ▲
+//!                                       transfer ┘  └ prune, precision
+//!                                (one insn, one state) (one state for another)
 //! ```
+//!
+//! [`domain`] holds what is known of numbers, [`state`] what is known at a point of a path.
 #![deny(unsafe_code)]
 
 pub mod cfg;
+mod cx;
 pub mod domain;
+mod explore;
+mod liveness;
 mod options;
+mod precision;
+mod prune;
 pub mod reason;
+pub mod state;
 pub mod structure;
 pub mod text;
+mod trail;
+mod transfer;
 
+pub use explore::Stats;
 pub use options::{Options, Privilege};
 pub use reason::{Class, Reason, Rejection};
+
+use std::sync::Arc;
+use ubpf_abi::platform::Platform;
+use ubpf_abi::program::Program;
+use ubpf_abi::verified::{Facts, InsnFacts, Verified};
+
+/// The outcome of a verification.
+#[derive(Debug)]
+pub struct Report {
+    /// The proof, or why there is none.
+    pub verdict: Result<Verified, Rejection>,
+    /// What it took.
+    pub stats: Stats,
+}
+
+/// Verifies a program for a host.
+#[must_use]
+pub fn verify(program: &Arc<Program>, platform: &dyn Platform, options: &Options) -> Report {
+    let mut stats = Stats::default();
+    let verdict = judge(program, platform, options, &mut stats);
+    Report { verdict, stats }
+}
+
+fn judge(
+    program: &Arc<Program>,
+    platform: &dyn Platform,
+    options: &Options,
+    stats: &mut Stats,
+) -> Result<Verified, Rejection> {
+    let text = structure::check(program, options)?;
+    let cfg = cfg::Cfg::build(&text, options.loops_allowed())?;
+    let Some(decl) = platform.prog_type(program.prog_type) else {
+        return Err(Rejection::whole(Reason::Unsupported("this program type")));
+    };
+    let live = liveness::Liveness::compute(&text);
+    let cx = cx::Cx { program, text: &text, cfg: &cfg, live: &live, platform, decl, options };
+    let reached = explore::explore(&cx, stats)?;
+    let insns = reached.slots.into_iter().map(|reached| InsnFacts { reached, ..InsnFacts::default() });
+    let facts = Facts { insns: insns.collect(), ..Facts::default() };
+    // SAFETY: exploration walked every path from the entry and checked each instruction's
+    // obligations in every state that reaches it, and returned no rejection.
+    #[allow(unsafe_code)]
+    let verified = unsafe { Verified::assume(Arc::clone(program), facts) };
+    Ok(verified)
+}

@@ -4,6 +4,14 @@
 //! `Display` form is the last line of the kernel's log (6.18), which tools and people search
 //! for; explanations are rendered from the data by whoever shows them.
 
+mod call;
+mod memory;
+mod value;
+
+pub use call::{CallReason, Given, HelperName, Returned};
+pub use memory::{Direction, MemoryReason, NotMemory, Var};
+pub use value::{Operator, R, ValueReason};
+
 use core::fmt;
 use ubpf_abi::Errno;
 use ubpf_isa::{DecodeError, Pc};
@@ -60,6 +68,15 @@ impl Rejection {
 pub enum Reason {
     /// The shape of the code, before any path is walked.
     Shape(#[from] ShapeReason),
+    /// Arithmetic, comparisons and the use of registers.
+    Value(#[from] ValueReason),
+    /// Loads and stores.
+    Memory(#[from] MemoryReason),
+    /// Calls and returns.
+    Call(#[from] CallReason),
+    /// Something that ubpf does not model yet.
+    #[error("ubpf does not model {0}")]
+    Unsupported(&'static str),
 }
 
 impl Reason {
@@ -67,7 +84,8 @@ impl Reason {
     #[must_use]
     pub const fn class(&self) -> Class {
         match self {
-            Self::Shape(_) => Class::Rule,
+            Self::Shape(_) | Self::Value(_) | Self::Memory(_) | Self::Call(_) => Class::Rule,
+            Self::Unsupported(_) => Class::Unsupported,
         }
     }
 
@@ -76,6 +94,10 @@ impl Reason {
     pub const fn errno(&self) -> Errno {
         match self {
             Self::Shape(r) => r.errno(),
+            Self::Value(r) => r.errno(),
+            Self::Memory(r) => r.errno(),
+            Self::Call(r) => r.errno(),
+            Self::Unsupported(_) => Errno::EOPNOTSUPP,
         }
     }
 }

@@ -1,0 +1,296 @@
+//! The walk over all paths: depth first, with states kept where paths may meet again.
+
+use crate::cx::Cx;
+use crate::precision;
+use crate::prune::{Likeness, stands_for};
+use crate::reason::{Reason, Rejection, ValueReason};
+use crate::state::{Frame, Pointer, PtrTo, Reg, State};
+use crate::trail::{CheckpointId, Places, SegmentId, Trail, TrailStep};
+use crate::transfer::{Ids, Next, Step, Trace};
+use std::collections::HashMap;
+use ubpf_abi::limits;
+use ubpf_abi::program::SubprogId;
+use ubpf_isa::{Insn, Pc, Reg as Name};
+
+/// A state kept at a place where paths meet.
+#[derive(Debug)]
+pub struct Checkpoint {
+    /// What was known.
+    pub state: State,
+    /// Numbers that mattered on some way from here.
+    pub precise: Places,
+    /// The kept state before it on its path.
+    parent: Option<CheckpointId>,
+    /// Ways from here that are not walked to their end.
+    open: u32,
+    hits: u32,
+    misses: u32,
+}
+
+/// What a verification took.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stats {
+    /// Instructions walked, over all paths.
+    pub insns: u32,
+    /// States kept.
+    pub states: u32,
+    /// Most states kept at one time.
+    pub peak_states: u32,
+}
+
+/// A path that waits to be walked.
+struct Pending {
+    pc: Pc,
+    state: Box<State>,
+    segment: SegmentId,
+    parent: Option<CheckpointId>,
+}
+
+/// Walks every path of the program.
+///
+/// # Errors
+/// The first rule that a path breaks.
+pub fn explore(cx: &Cx<'_>, stats: &mut Stats) -> Result<Reached, Rejection> {
+    let mut walk = Walk::new(cx);
+    let result = walk.run();
+    *stats = walk.stats;
+    result.map(|()| Reached { slots: walk.reached })
+}
+
+/// Which slots some path reaches.
+pub struct Reached {
+    /// By slot.
+    pub slots: Vec<bool>,
+}
+
+struct Walk<'a> {
+    cx: &'a Cx<'a>,
+    ids: Ids,
+    trail: Trail,
+    kept: Vec<Checkpoint>,
+    /// Kept states by place, newest last.
+    at: HashMap<Pc, Vec<CheckpointId>>,
+    pending: Vec<Pending>,
+    reached: Vec<bool>,
+    stats: Stats,
+    alive: u32,
+    jumps: u32,
+    /// Instructions and jumps walked when a state was last kept.
+    last_kept: (u32, u32),
+}
+
+/// What becomes of a path at a place where states are kept.
+enum Visit {
+    Known,
+    Go,
+}
+
+impl<'a> Walk<'a> {
+    fn new(cx: &'a Cx<'a>) -> Self {
+        Self {
+            cx,
+            ids: Ids::default(),
+            trail: Trail::default(),
+            kept: Vec::new(),
+            at: HashMap::new(),
+            pending: Vec::new(),
+            reached: vec![false; cx.text.len()],
+            stats: Stats::default(),
+            alive: 0,
+            jumps: 0,
+            last_kept: (0, 0),
+        }
+    }
+
+    fn run(&mut self) -> Result<(), Rejection> {
+        let mut entry = Frame::new(SubprogId(0), 0, None);
+        entry.regs[Name::R1.index()] = Reg::Pointer(Pointer::new(PtrTo::Ctx));
+        let segment = self.trail.begin(None, None);
+        let state = Box::new(State::new(entry));
+        self.pending.push(Pending { pc: Pc(0), state, segment, parent: None });
+        while let Some(mut path) = self.pending.pop() {
+            path.segment = self.trail.begin(Some(path.segment), None);
+            self.walk(&mut path)?;
+            self.close(path.parent);
+        }
+        Ok(())
+    }
+
+    /// Walks a path to its end.
+    fn walk(&mut self, path: &mut Pending) -> Result<(), Rejection> {
+        loop {
+            let pc = path.pc;
+            self.stats.insns += 1;
+            if self.stats.insns > limits::MAX_PROCESSED_INSNS {
+                let reason = ValueReason::TooComplex(self.stats.insns);
+                return Err(Rejection::at(pc, reason));
+            }
+            let mark = self.cx.cfg.mark(pc);
+            if (mark.prune_point || mark.force_checkpoint)
+                && let Visit::Known = self.visit(path).map_err(|reason| Rejection::at(pc, reason))?
+            {
+                return Ok(());
+            }
+            if let Some(reached) = self.reached.get_mut(pc.index()) {
+                *reached = true;
+            }
+            match self.step(path).map_err(|reason| Rejection::at(pc, reason))? {
+                Next::Go(next) => path.pc = next,
+                Next::Fork { here, there, other } => {
+                    self.fork(path, there, other)?;
+                    path.pc = here;
+                }
+                Next::End => return Ok(()),
+            }
+        }
+    }
+
+    fn step(&mut self, path: &mut Pending) -> Result<Next, Reason> {
+        let tied = self.tied(path);
+        let depth = path.state.depth() - 1;
+        let mut step = Step {
+            cx: self.cx,
+            ids: &mut self.ids,
+            state: &mut path.state,
+            pc: path.pc,
+            trace: Trace::default(),
+        };
+        let next = step.run()?;
+        let trace = step.trace;
+        if !trace.demands.is_empty() {
+            let mut wanted = Places::default();
+            wanted.frame_mut(depth).regs = trace.demands;
+            precision::mark(self.cx, &self.trail, &mut self.kept, path.segment, wanted);
+        }
+        if let Some(Insn::Branch { .. } | Insn::Jump { .. }) = self.cx.text.insn(path.pc) {
+            self.jumps += 1;
+        }
+        let tied = tied.map(|places| self.trail.tie(places));
+        self.trail.push(path.segment, TrailStep { pc: path.pc, touch: trace.touch, tied });
+        Ok(next)
+    }
+
+    /// The numbers that a conditional jump narrows together.
+    fn tied(&self, path: &Pending) -> Option<Places> {
+        let Some(Insn::Branch { dst, src, .. }) = self.cx.text.insn(path.pc) else { return None };
+        let frame = path.state.frame();
+        let id = |reg: Name| frame.regs[reg.index()].number().and_then(|n| n.link).map(|l| l.id);
+        let src = match src {
+            ubpf_isa::Operand::Reg(src) => id(src),
+            ubpf_isa::Operand::Imm(_) => None,
+        };
+        let wanted = [id(dst), src];
+        let tied = |reg: &Reg| {
+            let id = reg.number().and_then(|n| n.link).map(|l| l.id);
+            id.is_some() && wanted.contains(&id)
+        };
+        if wanted == [None, None] {
+            return None;
+        }
+        let mut places = Places::default();
+        for (depth, frame) in path.state.frames().iter().enumerate() {
+            let found = places.frame_mut(depth);
+            Name::all().filter(|r| tied(&frame.regs[r.index()])).for_each(|r| found.regs.insert(r));
+            for (n, slot) in frame.stack.slots().iter().enumerate() {
+                if slot.spill_bytes() > 0 && tied(&slot.reg) {
+                    found.slots |= 1 << n;
+                }
+            }
+        }
+        Some(places)
+    }
+
+    fn fork(&mut self, path: &mut Pending, there: Pc, other: Box<State>) -> Result<(), Rejection> {
+        if let Some(parent) = path.parent {
+            self.kept[parent.0 as usize].open += 1;
+        }
+        let segment = path.segment;
+        self.pending.push(Pending { pc: there, state: other, segment, parent: path.parent });
+        if self.pending.len() > limits::MAX_PENDING_STATES {
+            let reason = ValueReason::TooManyBranches(self.pending.len());
+            return Err(Rejection::at(path.pc, reason));
+        }
+        path.segment = self.trail.begin(Some(segment), None);
+        Ok(())
+    }
+
+    /// A path ended: kept states all of whose ways are walked are complete.
+    fn close(&mut self, mut at: Option<CheckpointId>) {
+        while let Some(id) = at {
+            let kept = &mut self.kept[id.0 as usize];
+            kept.open -= 1;
+            at = kept.parent.filter(|_| kept.open == 0);
+        }
+    }
+
+    /// Compares with the states kept here, and perhaps keeps this one.
+    fn visit(&mut self, path: &mut Pending) -> Result<Visit, Reason> {
+        let pc = path.pc;
+        let force = self.cx.cfg.mark(pc).force_checkpoint
+            || self.trail.steps_since_checkpoint(path.segment) > 400;
+        let (insns, jumps) = (self.stats.insns - self.last_kept.0, self.jumps - self.last_kept.1);
+        let mut keep = force || jumps >= 2 && insns >= 8;
+        let candidates = self.at.get(&pc).cloned().unwrap_or_default();
+        let mut evicted = Vec::new();
+        for id in candidates.into_iter().rev() {
+            let kept = &self.kept[id.0 as usize];
+            if kept.open > 0 {
+                let same = stands_for(self.cx, pc, &kept.state, &kept.precise, &path.state, Likeness::Same);
+                if same {
+                    return Err(ValueReason::InfiniteLoop(pc).into());
+                }
+                if !force && jumps < 20 && insns < 100 {
+                    keep = false;
+                }
+            } else if stands_for(self.cx, pc, &kept.state, &kept.precise, &path.state, Likeness::Covered) {
+                let wanted = self.carried(id, &path.state);
+                self.kept[id.0 as usize].hits += 1;
+                precision::mark(self.cx, &self.trail, &mut self.kept, path.segment, wanted);
+                return Ok(Visit::Known);
+            }
+            let kept = &mut self.kept[id.0 as usize];
+            if keep {
+                kept.misses += 1;
+            }
+            if kept.misses > kept.hits * 3 + 3 && kept.open == 0 {
+                evicted.push(id);
+            }
+        }
+        if let Some(list) = self.at.get_mut(&pc)
+            && !evicted.is_empty()
+        {
+            list.retain(|id| !evicted.contains(id));
+            self.alive -= evicted.len() as u32;
+        }
+        if keep {
+            self.keep(path);
+        }
+        Ok(Visit::Go)
+    }
+
+    /// What mattered on the ways from a kept state matters for the state it stands for.
+    fn carried(&self, id: CheckpointId, state: &State) -> Places {
+        let mut wanted = self.kept[id.0 as usize].precise.clone();
+        wanted.frames.resize(state.depth(), Default::default());
+        wanted
+    }
+
+    fn keep(&mut self, path: &mut Pending) {
+        let id = CheckpointId(self.kept.len() as u32);
+        self.kept.push(Checkpoint {
+            state: (*path.state).clone(),
+            precise: Places::default(),
+            parent: path.parent,
+            open: 1,
+            hits: 0,
+            misses: 0,
+        });
+        self.at.entry(path.pc).or_default().push(id);
+        path.segment = self.trail.begin(Some(path.segment), Some(id));
+        path.parent = Some(id);
+        self.last_kept = (self.stats.insns, self.jumps);
+        self.stats.states += 1;
+        self.alive += 1;
+        self.stats.peak_states = self.stats.peak_states.max(self.alive);
+    }
+}

@@ -1,0 +1,120 @@
+//! What is known at one point of one path: registers, stacks, references.
+
+pub mod reg;
+pub mod stack;
+
+pub use reg::{Link, MapRef, MemKind, Number, Pointer, PtrId, PtrTo, RefId, Reg, ScalarId, Trust};
+pub use stack::{Slot, Stack};
+
+use std::rc::Rc;
+use ubpf_abi::program::SubprogId;
+use ubpf_isa::{Pc, Reg as RegName};
+
+/// One subprogram's registers and stack.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Frame {
+    /// Which subprogram.
+    pub subprog: SubprogId,
+    /// Where to go on in the caller; `None` for the outermost frame.
+    pub return_to: Option<Pc>,
+    /// Registers by number.
+    pub regs: [Reg; RegName::COUNT],
+    /// Stack.
+    pub stack: Stack,
+}
+
+impl Frame {
+    /// A frame at depth `depth` with nothing but its frame pointer.
+    #[must_use]
+    pub fn new(subprog: SubprogId, depth: u8, return_to: Option<Pc>) -> Self {
+        let mut regs = [Reg::Uninit; RegName::COUNT];
+        regs[RegName::FP.index()] = Reg::Pointer(Pointer::new(PtrTo::Stack(depth)));
+        Self { subprog, return_to, regs, stack: Stack::default() }
+    }
+}
+
+/// Everything known at one point of one path. Frames are shared until they are written.
+#[derive(Clone, Debug)]
+pub struct State {
+    /// Call stack, the running frame last. Never empty.
+    frames: Vec<Rc<Frame>>,
+    /// References that must be released, oldest first.
+    pub refs: Vec<Acquired>,
+}
+
+/// An acquired reference.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Acquired {
+    /// Its id.
+    pub id: RefId,
+    /// Where it was acquired.
+    pub at: Pc,
+}
+
+impl State {
+    /// The state at the entry of a program.
+    #[must_use]
+    pub fn new(entry: Frame) -> Self {
+        Self { frames: vec![Rc::new(entry)], refs: Vec::new() }
+    }
+
+    /// Frames on the call stack, at least 1.
+    #[must_use]
+    pub const fn depth(&self) -> usize {
+        self.frames.len()
+    }
+
+    /// The frames, outermost first.
+    #[must_use]
+    pub fn frames(&self) -> &[Rc<Frame>] {
+        &self.frames
+    }
+
+    /// The running frame.
+    #[must_use]
+    pub fn frame(&self) -> &Frame {
+        &self.frames[self.frames.len() - 1]
+    }
+
+    /// The running frame, to be changed.
+    pub fn frame_mut(&mut self) -> &mut Frame {
+        let last = self.frames.len() - 1;
+        Rc::make_mut(&mut self.frames[last])
+    }
+
+    /// The frame at a depth that a pointer names.
+    #[must_use]
+    pub fn frame_at(&self, depth: u8) -> &Frame {
+        &self.frames[usize::from(depth)]
+    }
+
+    /// The frame at a depth that a pointer names, to be changed.
+    pub fn frame_at_mut(&mut self, depth: u8) -> &mut Frame {
+        Rc::make_mut(&mut self.frames[usize::from(depth)])
+    }
+
+    /// Enters a subprogram.
+    pub fn push(&mut self, frame: Frame) {
+        self.frames.push(Rc::new(frame));
+    }
+
+    /// Leaves the running subprogram, unless it is the outermost.
+    pub fn pop(&mut self) -> Option<Rc<Frame>> {
+        if self.frames.len() > 1 { self.frames.pop() } else { None }
+    }
+
+    /// Applies `f` to every register and every spilled register of every frame. Frames in which
+    /// `wanted` finds nothing are left alone, and stay shared.
+    pub fn for_each_reg(&mut self, wanted: impl Fn(&Reg) -> bool, mut f: impl FnMut(&mut Reg)) {
+        for frame in &mut self.frames {
+            let spilled = |slot: &Slot| slot.spill_bytes() > 0 && wanted(&slot.reg);
+            if !frame.regs.iter().any(&wanted) && !frame.stack.slots().iter().any(spilled) {
+                continue;
+            }
+            let frame = Rc::make_mut(frame);
+            frame.regs.iter_mut().filter(|r| wanted(r)).for_each(&mut f);
+            let slots = frame.stack.slots_mut().iter_mut();
+            slots.filter(|s| spilled(s)).for_each(|s| f(&mut s.reg));
+        }
+    }
+}

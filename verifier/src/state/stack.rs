@@ -1,0 +1,294 @@
+//! A frame's stack: what each byte holds, and the registers spilled to it.
+//!
+//! ```text
+//!        fp-16                    fp-8                     fp
+//!   ──────┼────────────────────────┼────────────────────────┤
+//!         │        slot 1          │        slot 0          │   byte 0 of a slot is its lowest
+//! ```
+
+use super::reg::{Number, Reg};
+use crate::domain::Scalar;
+use ubpf_abi::limits::STACK_BYTES;
+
+/// Bytes in a slot.
+pub const SLOT_BYTES: u32 = 8;
+
+/// What one byte of the stack holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Byte {
+    /// Never written.
+    #[default]
+    Invalid,
+    /// Part of the slot's spilled register: byte `n` of the slot is byte `n` of its value.
+    Spill,
+    /// Data of which nothing is known.
+    Misc,
+    /// Zero.
+    Zero,
+}
+
+/// Eight aligned bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Slot {
+    /// The register spilled here; [`Reg::Uninit`] where the bytes say nothing of one.
+    pub reg: Reg,
+    /// Its bytes, from the lowest address.
+    pub bytes: [Byte; SLOT_BYTES as usize],
+}
+
+impl Slot {
+    /// Bytes that hold the spilled register, which always begins at the lowest one; 0 when no
+    /// register is spilled.
+    #[must_use]
+    pub fn spill_bytes(&self) -> u32 {
+        self.bytes.iter().take_while(|b| **b == Byte::Spill).count() as u32
+    }
+
+    /// The spilled number, when there is one.
+    #[must_use]
+    pub fn spilled_number(&self) -> Option<&Number> {
+        if self.bytes[0] == Byte::Spill { self.reg.number() } else { None }
+    }
+
+    fn scrub(&mut self) {
+        self.reg = Reg::Uninit;
+        for b in &mut self.bytes {
+            if *b == Byte::Spill {
+                *b = Byte::Misc;
+            }
+        }
+    }
+}
+
+/// A byte range of the stack, by its offset from the frame pointer (negative) and its length.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Span {
+    /// Offset of the lowest byte, -512 to -1.
+    pub off: i32,
+    /// Bytes.
+    pub len: u32,
+}
+
+impl Span {
+    /// The span, if it lies on the stack.
+    #[must_use]
+    pub fn checked(off: i64, len: u32) -> Option<Self> {
+        let fits = off >= -i64::from(STACK_BYTES) && off.checked_add(len.into())? <= 0;
+        fits.then_some(Self { off: off as i32, len })
+    }
+
+    /// Slot and byte within it of the `n`th byte.
+    #[must_use]
+    pub const fn place(self, n: u32) -> (usize, usize) {
+        let below = (-self.off) as u32 - n - 1;
+        ((below / SLOT_BYTES) as usize, (SLOT_BYTES - 1 - below % SLOT_BYTES) as usize)
+    }
+
+    /// Begins at a slot's lowest byte.
+    #[must_use]
+    pub const fn starts_slot(self) -> bool {
+        self.off % SLOT_BYTES as i32 == 0
+    }
+}
+
+/// What a read of the stack gave.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fill {
+    /// A register as it was spilled, or its low bytes, to be cut to the size read.
+    Spilled(Reg),
+    /// Zero bytes only.
+    Zero,
+    /// Data of which nothing is known.
+    Unknown,
+}
+
+/// Why a read of the stack is not allowed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FillError {
+    /// Byte `n` of the span was never written.
+    Invalid {
+        /// Which byte, counted from the span's lowest.
+        n: u32,
+    },
+    /// Part of a spilled pointer.
+    PartOfPointer,
+}
+
+/// A frame's stack, as deep as it has been used.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Stack {
+    slots: Vec<Slot>,
+}
+
+impl Stack {
+    /// The slots in use, from the frame pointer downwards.
+    #[must_use]
+    pub fn slots(&self) -> &[Slot] {
+        &self.slots
+    }
+
+    /// The same, to be refined.
+    pub fn slots_mut(&mut self) -> &mut [Slot] {
+        &mut self.slots
+    }
+
+    /// The slot that the span begins in, where it is in use.
+    #[must_use]
+    pub fn slot(&self, span: Span) -> Option<&Slot> {
+        self.slots.get(span.place(0).0)
+    }
+
+    fn grow(&mut self, span: Span) {
+        let deepest = span.place(0).0;
+        if self.slots.len() <= deepest {
+            self.slots.resize(deepest + 1, Slot::default());
+        }
+    }
+
+    /// Spills a register to the low bytes of a slot; bytes above keep what they hold, as far as
+    /// it is not of an older spill.
+    pub fn spill(&mut self, span: Span, reg: Reg, privileged: bool) {
+        self.grow(span);
+        let slot = &mut self.slots[span.place(0).0];
+        slot.reg = reg;
+        for (n, byte) in (0..).zip(&mut slot.bytes) {
+            if n < span.len {
+                *byte = Byte::Spill;
+            } else if *byte != Byte::Zero && !(privileged && *byte == Byte::Invalid) {
+                *byte = Byte::Misc;
+            }
+        }
+    }
+
+    /// Writes data, which ends the spills it touches.
+    pub fn write(&mut self, span: Span, byte: Byte) {
+        self.grow(span);
+        for n in 0..span.len {
+            let (slot, at) = span.place(n);
+            let slot = &mut self.slots[slot];
+            if slot.bytes.contains(&Byte::Spill) {
+                slot.scrub();
+            }
+            slot.reg = Reg::Uninit;
+            slot.bytes[at] = byte;
+        }
+    }
+
+    /// Writes `len` bytes of which nothing is known somewhere inside the span: bytes keep what
+    /// they hold where that is no less than nothing known, and zero where zero is written.
+    pub fn write_somewhere(&mut self, span: Span, zero: bool) {
+        self.grow(span);
+        for n in 0..span.len {
+            let (slot, at) = span.place(n);
+            let slot = &mut self.slots[slot];
+            let number_zero = slot.spilled_number().is_some_and(|n| n.value.as_const() == Some(0));
+            if zero && slot.bytes[at] == Byte::Spill && number_zero {
+                continue;
+            }
+            if slot.bytes.contains(&Byte::Spill) {
+                slot.scrub();
+            }
+            if !(zero && slot.bytes[at] == Byte::Zero) {
+                slot.bytes[at] = Byte::Misc;
+            }
+        }
+    }
+
+    /// Whether every byte of the span may be read, spilled pointers included: for helpers.
+    ///
+    /// # Errors
+    /// When a byte was never written, and `uninit_ok` is not set.
+    pub fn readable(&self, span: Span, uninit_ok: bool) -> Result<(), FillError> {
+        let invalid = (0..span.len).find(|&n| {
+            let (slot, at) = span.place(n);
+            self.slots.get(slot).is_none_or(|s| s.bytes[at] == Byte::Invalid)
+        });
+        match invalid {
+            Some(n) if !uninit_ok => Err(FillError::Invalid { n }),
+            _ => Ok(()),
+        }
+    }
+
+    /// Reads `span`. With `uninit_ok` bytes that were never written read as unknown.
+    ///
+    /// # Errors
+    /// When a byte may not be read, or the span cuts a pointer.
+    pub fn read(&self, span: Span, uninit_ok: bool) -> Result<Fill, FillError> {
+        if let Some(slot) = self.slot(span).filter(|slot| slot.bytes[0] == Byte::Spill) {
+            let spilled = slot.spill_bytes();
+            let whole = span.len == SLOT_BYTES && spilled == SLOT_BYTES;
+            if !whole && slot.reg.pointer().is_some() {
+                return Err(FillError::PartOfPointer);
+            }
+            if whole || span.starts_slot() && span.len <= spilled {
+                return Ok(Fill::Spilled(slot.reg));
+            }
+        }
+        let (mut zeros, mut spills) = (0, 0);
+        for n in 0..span.len {
+            let (slot, at) = span.place(n);
+            match self.slots.get(slot).map(|s| s.bytes[at]).unwrap_or_default() {
+                Byte::Spill => spills += 1,
+                Byte::Zero => zeros += 1,
+                Byte::Misc => {}
+                Byte::Invalid if uninit_ok => {}
+                Byte::Invalid => return Err(FillError::Invalid { n }),
+            }
+        }
+        let zero_spill = || {
+            let number = self.slot(span).and_then(Slot::spilled_number);
+            number.is_some_and(|n| n.value == Scalar::constant(0))
+        };
+        if zeros == span.len || spills == span.len && zero_spill() {
+            Ok(Fill::Zero)
+        } else {
+            Ok(Fill::Unknown)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::state::reg::{Pointer, PtrTo};
+
+    fn span(off: i64, len: u32) -> Span {
+        Span::checked(off, len).unwrap()
+    }
+
+    #[test]
+    fn spans_stay_on_the_stack() {
+        assert_eq!(Span::checked(-8, 9), None);
+        assert_eq!(Span::checked(-513, 1), None);
+        assert_eq!(Span::checked(i64::MAX, 8), None);
+        assert_eq!(span(-12, 8).place(0), (1, 4));
+        assert_eq!(span(-12, 8).place(4), (0, 0));
+    }
+
+    #[test]
+    fn a_spill_comes_back_whole_or_in_its_low_bytes() {
+        let mut stack = Stack::default();
+        stack.spill(span(-8, 8), Reg::constant(0x1234), true);
+        assert_eq!(stack.read(span(-8, 8), false), Ok(Fill::Spilled(Reg::constant(0x1234))));
+        assert_eq!(stack.read(span(-8, 2), false), Ok(Fill::Spilled(Reg::constant(0x1234))));
+        assert_eq!(stack.read(span(-6, 2), false), Ok(Fill::Unknown));
+    }
+
+    #[test]
+    fn pointers_come_back_whole_only() {
+        let mut stack = Stack::default();
+        stack.spill(span(-8, 8), Reg::Pointer(Pointer::new(PtrTo::Ctx)), true);
+        assert_eq!(stack.read(span(-8, 4), true), Err(FillError::PartOfPointer));
+        stack.write(span(-5, 1), Byte::Misc);
+        assert_eq!(stack.read(span(-8, 8), true), Ok(Fill::Unknown));
+    }
+
+    #[test]
+    fn unwritten_bytes_are_readable_with_privilege_only() {
+        let mut stack = Stack::default();
+        stack.write(span(-8, 4), Byte::Zero);
+        assert_eq!(stack.read(span(-8, 4), false), Ok(Fill::Zero));
+        assert_eq!(stack.read(span(-8, 8), false), Err(FillError::Invalid { n: 4 }));
+        assert_eq!(stack.read(span(-8, 8), true), Ok(Fill::Unknown));
+    }
+}

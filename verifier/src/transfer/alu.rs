@@ -1,0 +1,287 @@
+//! Arithmetic on numbers and on pointers.
+
+use super::Step;
+use crate::domain::{Bounds, Scalar, Tnum};
+use crate::reason::{Operator, R, Reason, ValueReason};
+use crate::state::{Link, Number, Pointer, PtrTo, Reg};
+use crate::Privilege;
+use crate::state::reg::{Extent, TypeName};
+use ubpf_isa::{AluOp, Operand, Reg as Name, SignExtend, Width};
+
+/// Offsets from pointers stay below this, so that sums of a few of them cannot wrap.
+const MAX_OFF: i64 = 1 << 29;
+
+impl Step<'_> {
+    /// `dst = src`.
+    pub(super) fn mov(&mut self, width: Width, dst: Name, src: Operand) -> Result<(), Reason> {
+        let value = match src {
+            Operand::Imm(imm) => Reg::constant(match width {
+                Width::W64 => i64::from(imm) as u64,
+                Width::W32 => u64::from(imm as u32),
+            }),
+            Operand::Reg(src) => self.moved(width, src)?,
+        };
+        self.set(dst, value)
+    }
+
+    fn moved(&mut self, width: Width, src: Name) -> Result<Reg, Reason> {
+        match (self.read(src)?, width) {
+            (Reg::Number(n), Width::W64) => {
+                self.link(src);
+                Ok(self.frame().regs[src.index()].number().map_or(Reg::Number(n), |n| Reg::Number(*n)))
+            }
+            (Reg::Number(n), Width::W32) => {
+                // Only a number that fits stays the same number.
+                let fits = n.value.full.umax <= u64::from(u32::MAX);
+                if fits {
+                    self.link(src);
+                }
+                let link = self.frame().regs[src.index()].number().and_then(|n| n.link).filter(|_| fits);
+                Ok(Reg::Number(Number { value: n.value.zero_extend_low(), link, ..n }))
+            }
+            (other, Width::W64) => Ok(other),
+            (_, Width::W32) if self.cx.options.privilege == Privilege::Unprivileged => {
+                Err(ValueReason::PartialCopy(R(src)).into())
+            }
+            (_, Width::W32) => Ok(Reg::Number(Number::new(Scalar::UNKNOWN.zero_extend_low()))),
+        }
+    }
+
+    /// `dst = (sN)src`.
+    pub(super) fn mov_sx(
+        &mut self,
+        width: Width,
+        dst: Name,
+        src: Name,
+        from: SignExtend,
+    ) -> Result<(), Reason> {
+        let value = match self.read(src)? {
+            Reg::Number(n) => {
+                let limit = match width {
+                    Width::W64 => n.value.full.umax,
+                    Width::W32 => n.value.low.umax,
+                };
+                let same = limit < 1 << (from.bits() - 1);
+                if same {
+                    self.link(src);
+                }
+                let link = self.frame().regs[src.index()].number().and_then(|n| n.link).filter(|_| same);
+                Reg::Number(Number { value: n.value.sign_extend(from, width), link, ..n })
+            }
+            _ if self.cx.options.privilege == Privilege::Unprivileged => {
+                return Err(ValueReason::SignExtendPointer(R(src)).into());
+            }
+            _ => Reg::UNKNOWN,
+        };
+        self.set(dst, value)
+    }
+
+    /// `dst = -dst` and byte swaps, which pointers do not take.
+    pub(super) fn unary(
+        &mut self,
+        dst: Name,
+        op: impl FnOnce(&Scalar) -> Scalar,
+    ) -> Result<(), Reason> {
+        let value = match self.read(dst)? {
+            Reg::Number(n) => Reg::Number(Number::new(op(&n.value))),
+            _ if self.cx.options.privilege == Privilege::Unprivileged => {
+                return Err(ValueReason::UnaryArithmetic(R(dst)).into());
+            }
+            _ => Reg::UNKNOWN,
+        };
+        self.set(dst, value)
+    }
+
+    /// `dst = dst op src`.
+    pub(super) fn alu(
+        &mut self,
+        op: AluOp,
+        width: Width,
+        dst: Name,
+        src: Operand,
+    ) -> Result<(), Reason> {
+        let rhs = match src {
+            Operand::Reg(src) => self.read(src)?,
+            Operand::Imm(imm) => Reg::constant(i64::from(imm) as u64),
+        };
+        let lhs = self.read(dst)?;
+        check_immediate(op, width, src)?;
+        let value = match (lhs, rhs) {
+            (Reg::Number(a), Reg::Number(b)) => Reg::Number(add_linked(op, width, &a, &b)),
+            (Reg::Pointer(_), Reg::Pointer(_)) => {
+                if op != AluOp::Sub || self.cx.options.privilege == Privilege::Unprivileged {
+                    return Err(ValueReason::TwoPointers { reg: R(dst), op: Operator(op) }.into());
+                }
+                Reg::UNKNOWN
+            }
+            (Reg::Pointer(p), Reg::Number(n)) => {
+                if let Operand::Reg(src) = src {
+                    self.demand(src);
+                }
+                self.pointer_alu(op, width, dst, Side { reg: dst, on_left: true }, &p, &n)?
+            }
+            (Reg::Number(n), Reg::Pointer(p)) => {
+                self.demand(dst);
+                let Operand::Reg(src) = src else { return self.set(dst, Reg::UNKNOWN) };
+                self.pointer_alu(op, width, dst, Side { reg: src, on_left: false }, &p, &n)?
+            }
+            (Reg::Uninit, _) | (_, Reg::Uninit) => Reg::Uninit,
+        };
+        self.set(dst, value)
+    }
+
+    fn pointer_alu(
+        &mut self,
+        op: AluOp,
+        width: Width,
+        dst: Name,
+        side: Side,
+        p: &Pointer,
+        n: &Number,
+    ) -> Result<Reg, Reason> {
+        let off = &n.value;
+        if off.is_contradiction() || off.as_const().is_some() && off.full.as_const().is_none() {
+            return Ok(Reg::UNKNOWN);
+        }
+        if width == Width::W32 {
+            if op == AluOp::Sub && self.cx.options.privilege == Privilege::Privileged {
+                return Ok(Reg::UNKNOWN);
+            }
+            return Err(ValueReason::Arithmetic32(R(dst)).into());
+        }
+        let to = p.type_name();
+        if p.nullable {
+            return Err(ValueReason::NullArithmetic { reg: R(side.reg), to }.into());
+        }
+        let adds_zero = op == AluOp::Add && off.as_const() == Some(0);
+        match p.to {
+            PtrTo::Map(_) if adds_zero => {}
+            PtrTo::FlowKeys if off.as_const().is_some() => {}
+            PtrTo::Map(_) | PtrTo::FlowKeys | PtrTo::PacketEnd | PtrTo::Sock(_) => {
+                return Err(ValueReason::Arithmetic { reg: R(side.reg), to }.into());
+            }
+            PtrTo::Ctx
+            | PtrTo::Stack(_)
+            | PtrTo::MapValue(_)
+            | PtrTo::MapKey(_)
+            | PtrTo::Packet(_)
+            | PtrTo::PacketMeta(_)
+            | PtrTo::Mem { .. }
+            | PtrTo::Buf { .. }
+            | PtrTo::Func(_)
+            | PtrTo::Btf { .. } => {}
+        }
+        check_sane(to, 0, off)?;
+        check_sane(to, p.off, &p.var)?;
+        let moved = match op {
+            AluOp::Add => self.add(p, off),
+            AluOp::Sub if !side.on_left => {
+                return Err(ValueReason::SubtractPointer(R(dst)).into());
+            }
+            AluOp::Sub if matches!(p.to, PtrTo::Stack(_)) => {
+                return Err(ValueReason::SubtractFromStack(R(dst)).into());
+            }
+            AluOp::Sub => self.sub(p, off),
+            AluOp::And | AluOp::Or | AluOp::Xor => {
+                return Err(ValueReason::Bitwise { reg: R(dst), op: Operator(op) }.into());
+            }
+            _ => return Err(ValueReason::PointerOperator { reg: R(dst), op: Operator(op) }.into()),
+        };
+        check_sane(to, moved.off, &moved.var)?;
+        Ok(Reg::Pointer(moved))
+    }
+
+    fn add(&mut self, p: &Pointer, off: &Scalar) -> Pointer {
+        if let Some(sum) = const_off(p.off, off, i64::checked_add) {
+            return Pointer { off: sum, ..*p };
+        }
+        let var = Scalar {
+            bits: Tnum::add(p.var.bits, off.bits),
+            full: p.var.full.add(off.full),
+            low: Bounds::UNBOUNDED,
+        };
+        self.with_new_base(Pointer { var: var.sync(), ..*p }, true)
+    }
+
+    fn sub(&mut self, p: &Pointer, off: &Scalar) -> Pointer {
+        if let Some(difference) = const_off(p.off, off, i64::checked_sub) {
+            return Pointer { off: difference, ..*p };
+        }
+        let var = Scalar {
+            bits: Tnum::sub(p.var.bits, off.bits),
+            full: p.var.full.sub(off.full),
+            low: Bounds::UNBOUNDED,
+        };
+        // Subtracting what may be negative goes forward, past what was checked.
+        self.with_new_base(Pointer { var: var.sync(), ..*p }, off.full.smin < 0)
+    }
+
+    /// A packet pointer moved by an unknown distance is a new pointer; what was checked of the
+    /// old one may not hold for it.
+    fn with_new_base(&mut self, mut p: Pointer, forget_range: bool) -> Pointer {
+        match &mut p.to {
+            PtrTo::Packet(extent) | PtrTo::PacketMeta(extent) => {
+                if forget_range {
+                    *extent = Extent::UNKNOWN;
+                }
+                p.id = Some(self.ids.pointer());
+            }
+            _ => {}
+        }
+        p
+    }
+}
+
+/// Which operand of an instruction is the pointer.
+#[derive(Clone, Copy)]
+struct Side {
+    reg: Name,
+    on_left: bool,
+}
+
+fn check_immediate(op: AluOp, width: Width, src: Operand) -> Result<(), Reason> {
+    let Operand::Imm(imm) = src else { return Ok(()) };
+    match op {
+        AluOp::Div | AluOp::SDiv | AluOp::Mod | AluOp::SMod if imm == 0 => {
+            Err(ValueReason::DivByZero.into())
+        }
+        AluOp::Lsh | AluOp::Rsh | AluOp::Arsh if imm < 0 || imm as u32 >= width.bits() => {
+            Err(ValueReason::Shift(imm).into())
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Numbers stay tied to their origin through one addition of a constant.
+fn add_linked(op: AluOp, width: Width, a: &Number, b: &Number) -> Number {
+    let value = a.value.alu(op, width, &b.value);
+    let link = match (op, width, a.link, b.value.as_const()) {
+        (AluOp::Add, Width::W64, Some(Link { id, delta: None }), Some(delta)) => {
+            i32::try_from(delta).ok().map(|delta| Link { id, delta: Some(delta) })
+        }
+        _ => None,
+    };
+    Number { value, link, precise: false }
+}
+
+/// The pointer's constant offset moved by a constant, as long as it stays one.
+fn const_off(off: i32, by: &Scalar, op: impl Fn(i64, i64) -> Option<i64>) -> Option<i32> {
+    by.as_const().and_then(|by| i32::try_from(op(off.into(), by as i64)?).ok())
+}
+
+fn check_sane(to: TypeName, off: i32, var: &Scalar) -> Result<(), Reason> {
+    let too_far = |v: i64| v >= MAX_OFF || v <= -MAX_OFF;
+    if let Some(value) = var.as_const().map(|v| v as i64).filter(|&v| too_far(v)) {
+        return Err(ValueReason::ConstantTooLarge { to, value }.into());
+    }
+    if too_far(off.into()) {
+        return Err(ValueReason::OffsetTooLarge { to, off }.into());
+    }
+    if var.full.smin == i64::MIN {
+        return Err(ValueReason::Unbounded { to }.into());
+    }
+    if too_far(var.full.smin) {
+        return Err(ValueReason::OutOfBounds { to, value: var.full.smin }.into());
+    }
+    Ok(())
+}

@@ -1,0 +1,353 @@
+//! Conditional jumps: which ways are possible, and what each of them teaches about numbers, null
+//! pointers and packet bounds.
+
+use super::{Next, Step};
+use crate::Privilege;
+use crate::domain::{Scalar, branch};
+use crate::reason::{R, Reason, ValueReason};
+use crate::state::reg::Extent;
+use crate::state::{Link, Number, Pointer, PtrTo, Reg, ScalarId, State, Trust};
+use ubpf_abi::helper::SockKind;
+use ubpf_isa::{AluOp, CmpOp, Operand, Pc, Reg as Name, Width};
+
+/// Packets are no longer than this, so that offsets in them cannot wrap.
+const MAX_PACKET_OFF: u64 = 0xffff;
+
+impl Step<'_> {
+    pub(super) fn branch(
+        &mut self,
+        op: CmpOp,
+        width: Width,
+        dst: Name,
+        src: Operand,
+        next: Pc,
+        target: Pc,
+    ) -> Result<Next, Reason> {
+        let a = self.read(dst)?;
+        let b = match src {
+            Operand::Imm(imm) => Reg::constant(i64::from(imm) as u64),
+            Operand::Reg(src) => {
+                let b = self.read(src)?;
+                if !(in_packet(&a) && in_packet(&b)) {
+                    self.check_comparable(&b, src)?;
+                }
+                b
+            }
+        };
+        if let Some(taken) = decide(op, width, &a, &b) {
+            self.demand_operands(dst, src);
+            return Ok(Next::Go(if taken { target } else { next }));
+        }
+        let mut taken = Box::new(self.state.clone());
+        if let (Reg::Number(x), Reg::Number(y)) = (&a, &b) {
+            refine_numbers(self.state, op, width, false, (dst, x), (src, y));
+            refine_numbers(&mut taken, op, width, true, (dst, x), (src, y));
+        }
+        let ways = Ways { op, not_taken: &mut *self.state, taken: &mut taken };
+        let learned = width == Width::W64 && ways.learn(&a, &b, src);
+        if !learned {
+            self.check_comparable(&a, dst)?;
+        }
+        Ok(Next::Fork { here: next, there: target, other: taken })
+    }
+
+    /// Without privileges pointers may be compared with null and packet ends only.
+    fn check_comparable(&self, value: &Reg, reg: Name) -> Result<(), Reason> {
+        let hidden = self.cx.options.privilege == Privilege::Unprivileged;
+        if hidden && value.pointer().is_some() {
+            return Err(ValueReason::Comparison(R(reg)).into());
+        }
+        Ok(())
+    }
+
+    fn demand_operands(&mut self, dst: Name, src: Operand) {
+        let regs = [Some(dst), match src {
+            Operand::Reg(src) => Some(src),
+            Operand::Imm(_) => None,
+        }];
+        for reg in regs.into_iter().flatten() {
+            if self.frame().regs[reg.index()].number().is_some() {
+                self.demand(reg);
+            }
+        }
+    }
+}
+
+const fn in_packet(reg: &Reg) -> bool {
+    matches!(
+        reg,
+        Reg::Pointer(Pointer { to: PtrTo::Packet(_) | PtrTo::PacketMeta(_) | PtrTo::PacketEnd, .. })
+    )
+}
+
+/// Whether the jump is always taken, or never.
+fn decide(op: CmpOp, width: Width, a: &Reg, b: &Reg) -> Option<bool> {
+    match (a, b) {
+        (Reg::Number(x), Reg::Number(y)) => branch::decide(op, width, &x.value, &y.value),
+        (Reg::Pointer(p), Reg::Pointer(q)) if width == Width::W64 => decide_packet(op, p, q),
+        (Reg::Pointer(p), Reg::Number(n)) | (Reg::Number(n), Reg::Pointer(p)) => {
+            let zero = match width {
+                Width::W64 => n.value.as_const() == Some(0),
+                Width::W32 => n.value.low_bits().as_const() == Some(0),
+            };
+            match op {
+                CmpOp::Eq if zero && never_null(p) => Some(false),
+                CmpOp::Ne if zero && never_null(p) => Some(true),
+                _ => None,
+            }
+        }
+        _ => None,
+    }
+}
+
+/// Pointers that the kernel takes to be different from null when it predicts jumps.
+const fn never_null(p: &Pointer) -> bool {
+    !p.nullable
+        && matches!(
+            p.to,
+            PtrTo::Sock(SockKind::Full | SockKind::Tcp | SockKind::Common)
+                | PtrTo::MapValue(_)
+                | PtrTo::MapKey(_)
+                | PtrTo::Map(_)
+                | PtrTo::Mem { .. }
+                | PtrTo::Btf { trust: Trust::Trusted, .. }
+        )
+}
+
+/// A packet pointer already compared with the packet's end.
+fn decide_packet(op: CmpOp, p: &Pointer, q: &Pointer) -> Option<bool> {
+    let (op, extent) = match (p.to, q.to) {
+        (PtrTo::Packet(e) | PtrTo::PacketMeta(e), PtrTo::PacketEnd) => (op, e),
+        (PtrTo::PacketEnd, PtrTo::Packet(e) | PtrTo::PacketMeta(e)) => (mirrored(op)?, e),
+        _ => return None,
+    };
+    match (op, extent) {
+        (CmpOp::Gt | CmpOp::Le, Extent::BeyondEnd) => Some(op == CmpOp::Gt),
+        (CmpOp::Ge | CmpOp::Lt, Extent::BeyondEnd | Extent::AtEnd) => Some(op == CmpOp::Ge),
+        _ => None,
+    }
+}
+
+/// The condition with its operands exchanged, for unsigned order.
+const fn mirrored(op: CmpOp) -> Option<CmpOp> {
+    match op {
+        CmpOp::Gt => Some(CmpOp::Lt),
+        CmpOp::Ge => Some(CmpOp::Le),
+        CmpOp::Lt => Some(CmpOp::Gt),
+        CmpOp::Le => Some(CmpOp::Ge),
+        CmpOp::Eq
+        | CmpOp::Ne
+        | CmpOp::Set
+        | CmpOp::Sgt
+        | CmpOp::Sge
+        | CmpOp::Slt
+        | CmpOp::Sle => None,
+    }
+}
+
+/// Narrows both operands, and everything tied to them, by the way that was taken.
+fn refine_numbers(
+    state: &mut State,
+    op: CmpOp,
+    width: Width,
+    holds: bool,
+    (dst, x): (Name, &Number),
+    (src, y): (Operand, &Number),
+) {
+    let (mut a, mut b) = (x.value, y.value);
+    branch::refine(op, width, holds, &mut a, &mut b);
+    narrow(state, dst, a);
+    if let Operand::Reg(src) = src {
+        narrow(state, src, b);
+    }
+    if let (Operand::Reg(_), Some(link)) = (src, y.link) {
+        spread(state, link, &b);
+    }
+    if let Some(link) = x.link {
+        spread(state, link, &a);
+    }
+}
+
+fn narrow(state: &mut State, reg: Name, value: Scalar) {
+    if let Reg::Number(n) = &mut state.frame_mut().regs[reg.index()] {
+        n.value = value;
+    }
+}
+
+/// What holds for one number holds for all of the same origin, less what was added to each.
+fn spread(state: &mut State, from: Link, value: &Scalar) {
+    let tied = |reg: &Reg, id: ScalarId| reg.number().and_then(|n| n.link).is_some_and(|l| l.id == id);
+    state.for_each_reg(
+        |reg| tied(reg, from.id),
+        |reg| {
+            let Reg::Number(n) = reg else { return };
+            let Some(link) = n.link else { return };
+            n.value = if link.delta == from.delta {
+                *value
+            } else {
+                let by = i64::from(link.delta.unwrap_or(0)) - i64::from(from.delta.unwrap_or(0));
+                value.alu(AluOp::Add, Width::W64, &Scalar::constant(by as u64))
+            };
+        },
+    );
+}
+
+/// The two ways on from a comparison of pointers.
+struct Ways<'a> {
+    op: CmpOp,
+    not_taken: &'a mut State,
+    taken: &'a mut State,
+}
+
+impl Ways<'_> {
+    /// Learns from null checks and packet bounds; whether it was one of these.
+    fn learn(self, a: &Reg, b: &Reg, src: Operand) -> bool {
+        match (a, b) {
+            (Reg::Pointer(p), Reg::Number(_)) => self.learn_null(p, src),
+            (Reg::Pointer(p), Reg::Pointer(q)) => {
+                let packet = self.op_on_packet(p, q);
+                self.learn_same(p, q);
+                packet
+            }
+            _ => false,
+        }
+    }
+
+    fn op_on_packet(&self, p: &Pointer, q: &Pointer) -> bool {
+        bounds(self.op, p, q).is_some()
+    }
+
+    fn learn_null(self, p: &Pointer, src: Operand) -> bool {
+        let (Operand::Imm(0), true) = (src, p.nullable) else { return false };
+        let (null, not_null) = match self.op {
+            CmpOp::Eq => (self.taken, self.not_taken),
+            CmpOp::Ne => (self.not_taken, self.taken),
+            _ => return false,
+        };
+        resolve_null(null, p, true);
+        resolve_null(not_null, p, false);
+        true
+    }
+
+    /// A pointer equal to one that is not null is not null; packet pointers teach bounds.
+    fn learn_same(self, p: &Pointer, q: &Pointer) {
+        if let Some(found) = bounds(self.op, p, q) {
+            let (inside, outside) =
+                if found.inside_when_taken { (self.taken, self.not_taken) } else { (self.not_taken, self.taken) };
+            extend(inside, found.pointer, found.inside_open);
+            // Of metadata the kernel does not keep that it is past its end.
+            if let PtrTo::Packet(_) = found.pointer.to {
+                let extent = if found.inside_open { Extent::AtEnd } else { Extent::BeyondEnd };
+                mark_past_end(outside, found.pointer, extent);
+            }
+            return;
+        }
+        let equal = match self.op {
+            CmpOp::Eq => self.taken,
+            CmpOp::Ne => self.not_taken,
+            _ => return,
+        };
+        let kernel_object = |p: &Pointer| matches!(p.to, PtrTo::Btf { .. });
+        if p.nullable != q.nullable && !kernel_object(p) && !kernel_object(q) {
+            resolve_null(equal, if p.nullable { p } else { q }, false);
+        }
+    }
+}
+
+/// A comparison that bounds a packet pointer.
+struct Bounds<'a> {
+    pointer: &'a Pointer,
+    /// The bytes before the pointer exist on the way that is taken.
+    inside_when_taken: bool,
+    /// On that way the pointer is before the end, so one byte more exists.
+    inside_open: bool,
+}
+
+fn bounds<'a>(op: CmpOp, p: &'a Pointer, q: &'a Pointer) -> Option<Bounds<'a>> {
+    let start = |p: &Pointer| {
+        matches!(p.to, PtrTo::Packet(_)) && p.off == 0 && p.var.as_const() == Some(0)
+    };
+    let bounded = |p: &Pointer, q: &Pointer| match (p.to, q.to) {
+        (PtrTo::Packet(_), PtrTo::PacketEnd) => true,
+        (PtrTo::PacketMeta(_), PtrTo::Packet(_)) => start(q),
+        _ => false,
+    };
+    let (op, pointer) = if bounded(p, q) {
+        (op, p)
+    } else if bounded(q, p) {
+        (mirrored(op)?, q)
+    } else {
+        return None;
+    };
+    let (inside_when_taken, inside_open) = match op {
+        CmpOp::Gt => (false, false),
+        CmpOp::Ge => (false, true),
+        CmpOp::Lt => (true, true),
+        CmpOp::Le => (true, false),
+        _ => return None,
+    };
+    Some(Bounds { pointer, inside_when_taken, inside_open })
+}
+
+/// The bytes before `pointer` exist: so they do for every pointer with the same base.
+fn extend(state: &mut State, pointer: &Pointer, open: bool) {
+    let off = pointer.off;
+    let reach = pointer.var.full.umax;
+    if off < 0 || off == 0 && open || reach > MAX_PACKET_OFF {
+        return;
+    }
+    if reach + off as u64 > MAX_PACKET_OFF {
+        return;
+    }
+    let Ok(bytes) = u16::try_from(off + i32::from(open)) else { return };
+    let meta = matches!(pointer.to, PtrTo::PacketMeta(_));
+    let same = |reg: &Reg| {
+        reg.pointer().is_some_and(|p| {
+            p.id == pointer.id
+                && match p.to {
+                    PtrTo::Packet(_) => !meta,
+                    PtrTo::PacketMeta(_) => meta,
+                    _ => false,
+                }
+        })
+    };
+    state.for_each_reg(same, |reg| {
+        if let Reg::Pointer(Pointer { to: PtrTo::Packet(e) | PtrTo::PacketMeta(e), .. }) = reg {
+            *e = match *e {
+                Extent::Bytes(n) => Extent::Bytes(n.max(bytes)),
+                Extent::AtEnd | Extent::BeyondEnd => Extent::Bytes(bytes),
+            };
+        }
+    });
+}
+
+/// The compared register itself is known to be at the end or beyond.
+fn mark_past_end(state: &mut State, pointer: &Pointer, extent: Extent) {
+    for reg in &mut state.frame_mut().regs {
+        if let Reg::Pointer(p) = reg
+            && *p == *pointer
+            && let PtrTo::Packet(e) = &mut p.to
+        {
+            *e = extent;
+        }
+    }
+}
+
+/// Every copy of a pointer is null, or none is.
+fn resolve_null(state: &mut State, pointer: &Pointer, null: bool) {
+    let Some(id) = pointer.id else { return };
+    if null && let Some(reference) = pointer.ref_id {
+        state.refs.retain(|r| r.id != reference);
+    }
+    state.for_each_reg(
+        |reg| reg.pointer().is_some_and(|p| p.nullable && p.id == Some(id)),
+        |reg| {
+            if null {
+                *reg = Reg::constant(0);
+            } else if let Reg::Pointer(p) = reg {
+                p.nullable = false;
+                p.id = None;
+            }
+        },
+    );
+}

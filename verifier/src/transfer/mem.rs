@@ -1,0 +1,435 @@
+//! Loads and stores: which memory an address means, whether the access stays inside, and what
+//! comes out.
+
+use super::Step;
+use crate::Privilege;
+use crate::domain::Tnum;
+use crate::reason::{Direction, MemoryReason, NotMemory, R, Reason, Var};
+use crate::state::stack::{Byte, Fill, FillError, Span};
+use crate::state::reg::Extent;
+use crate::state::{MemKind, Number, Pointer, PtrTo, Reg};
+use ubpf_abi::Access;
+use ubpf_abi::ctx::{CtxAccess, CtxField, CtxFieldKind, CtxWidth};
+use ubpf_abi::helper::SockKind;
+use ubpf_abi::map::MapFlags;
+use ubpf_abi::prog_type::PacketAccess;
+use ubpf_isa::{Operand, Reg as Name, SignExtend, Size, Width};
+
+/// Offsets at which an access is without useful bound, and the kernel gives up.
+const UNBOUNDED: u64 = 1 << 29;
+
+/// A memory operand.
+#[derive(Clone, Copy)]
+pub(super) struct Place {
+    pub base: Name,
+    pub off: i32,
+    pub size: u32,
+}
+
+impl Step<'_> {
+    /// `dst = *(size *)(base + off)`.
+    pub(super) fn load(
+        &mut self,
+        size: Size,
+        signed: bool,
+        dst: Name,
+        base: Name,
+        off: i16,
+    ) -> Result<(), Reason> {
+        let at = Place { base, off: off.into(), size: size.bytes() };
+        let p = self.memory(at)?;
+        let loaded = self.loaded(&p, at)?;
+        let value = match loaded {
+            Reg::Number(n) if size != Size::Dw => {
+                let bits = size.bytes() * 8;
+                let value = if signed {
+                    n.value.sign_extend(sign_extension(size), Width::W64)
+                } else {
+                    n.value.truncate(bits)
+                };
+                Reg::Number(Number { value, ..n })
+            }
+            other => other,
+        };
+        self.set(dst, value)
+    }
+
+    /// `*(size *)(base + off) = src`.
+    pub(super) fn store(
+        &mut self,
+        size: Size,
+        base: Name,
+        off: i16,
+        src: Operand,
+    ) -> Result<(), Reason> {
+        if let Operand::Reg(src) = src {
+            self.read(src)?;
+        }
+        let at = Place { base, off: off.into(), size: size.bytes() };
+        let p = self.memory(at)?;
+        self.stored(&p, at, src)
+    }
+
+    /// The pointer in the address register, aligned as it must be.
+    fn memory(&mut self, at: Place) -> Result<Pointer, Reason> {
+        match self.read(at.base)? {
+            Reg::Pointer(p) => {
+                self.check_alignment(&p, at)?;
+                Ok(p)
+            }
+            Reg::Number(_) | Reg::Uninit => {
+                let to = NotMemory::Scalar;
+                Err(MemoryReason::NotMemory { reg: R(at.base), to }.into())
+            }
+        }
+    }
+
+    /// x86-64 takes misaligned accesses everywhere but on the stack, whose slots are tracked.
+    fn check_alignment(&self, p: &Pointer, at: Place) -> Result<(), Reason> {
+        let PtrTo::Stack(_) = p.to else { return Ok(()) };
+        let off = i64::from(p.off) + i64::from(at.off);
+        if Tnum::add(p.var.bits, Tnum::constant(off as u64)).is_aligned(at.size.into()) {
+            return Ok(());
+        }
+        let (var, off) = (Var(p.var.bits), p.off);
+        Err(MemoryReason::Misaligned { what: "stack ", var, off, insn_off: at.off, size: at.size }
+            .into())
+    }
+
+    fn loaded(&mut self, p: &Pointer, at: Place) -> Result<Reg, Reason> {
+        match p.to {
+            _ if p.nullable => self.not_memory(p, at),
+            PtrTo::Stack(depth) => self.load_stack(p, depth, at),
+            PtrTo::Ctx => self.load_ctx(p, at),
+            PtrTo::MapValue(map) => {
+                let def = self.cx.map_def(map)?;
+                let size = def.value_size;
+                if def.flags.has(MapFlags::WRONLY_PROG) {
+                    return Err(self.map_forbids("read from", size, p, at));
+                }
+                self.check_region(p, at, size)?;
+                let constant = p.const_off().and_then(|off| {
+                    self.cx.frozen_value(map, off + i64::from(at.off), at.size)
+                });
+                Ok(constant.map_or(Reg::UNKNOWN, Reg::constant))
+            }
+            PtrTo::MapKey(map) => {
+                let size = self.cx.map_def(map)?.key_size;
+                self.check_region(p, at, size)?;
+                Ok(Reg::UNKNOWN)
+            }
+            PtrTo::Mem { size, .. } => {
+                self.check_region(p, at, size)?;
+                Ok(Reg::UNKNOWN)
+            }
+            PtrTo::Packet(extent) | PtrTo::PacketMeta(extent) => {
+                self.check_packet(p, at, extent)?;
+                Ok(Reg::UNKNOWN)
+            }
+            PtrTo::Map(_)
+            | PtrTo::PacketEnd
+            | PtrTo::Func(_) => self.not_memory(p, at),
+            PtrTo::Sock(_) => Err(Reason::Unsupported("loads from sockets")),
+            PtrTo::FlowKeys => Err(Reason::Unsupported("flow keys")),
+            PtrTo::Buf { .. } => Err(Reason::Unsupported("buffers")),
+            PtrTo::Btf { .. } => Err(Reason::Unsupported("loads from kernel objects")),
+        }
+    }
+
+    fn stored(&mut self, p: &Pointer, at: Place, src: Operand) -> Result<(), Reason> {
+        let leak = |step: &Self, into| step.check_leak(src, into);
+        match p.to {
+            _ if p.nullable => self.not_memory(p, at).map(drop),
+            PtrTo::Stack(depth) => self.store_stack(p, depth, at, src),
+            PtrTo::Ctx => {
+                leak(self, "ctx")?;
+                self.store_ctx(p, at)
+            }
+            PtrTo::MapValue(map) => {
+                leak(self, "map")?;
+                let def = self.cx.map_def(map)?;
+                let size = def.value_size;
+                if def.flags.has(MapFlags::RDONLY_PROG) {
+                    return Err(self.map_forbids("write into", size, p, at));
+                }
+                self.check_region(p, at, size)
+            }
+            PtrTo::MapKey(_) => Err(MemoryReason::KeyWrite(R(at.base)).into()),
+            PtrTo::Mem { kind: MemKind::ReadOnly, .. } => {
+                let to = p.type_name();
+                Err(MemoryReason::ReadOnly { reg: R(at.base), to }.into())
+            }
+            PtrTo::Mem { size, .. } => {
+                leak(self, "mem")?;
+                self.check_region(p, at, size)
+            }
+            PtrTo::Packet(extent) | PtrTo::PacketMeta(extent) => {
+                if self.cx.decl.packet != PacketAccess::ReadWrite {
+                    return Err(MemoryReason::PacketWrite.into());
+                }
+                leak(self, "packet")?;
+                self.check_packet(p, at, extent)
+            }
+            PtrTo::Sock(_) => {
+                let to = p.type_name();
+                Err(MemoryReason::ReadOnly { reg: R(at.base), to }.into())
+            }
+            PtrTo::Map(_)
+            | PtrTo::PacketEnd
+            | PtrTo::Func(_) => self.not_memory(p, at).map(drop),
+            PtrTo::FlowKeys => Err(Reason::Unsupported("flow keys")),
+            PtrTo::Buf { .. } => Err(Reason::Unsupported("buffers")),
+            PtrTo::Btf { .. } => Err(Reason::Unsupported("stores to kernel objects")),
+        }
+    }
+
+    fn not_memory(&self, p: &Pointer, at: Place) -> Result<Reg, Reason> {
+        let to = NotMemory::Pointer(p.type_name());
+        Err(MemoryReason::NotMemory { reg: R(at.base), to }.into())
+    }
+
+    fn map_forbids(&self, verb: &'static str, value_size: u32, p: &Pointer, at: Place) -> Reason {
+        let off = i64::from(p.off) + i64::from(at.off);
+        MemoryReason::MapForbids { verb, value_size, off, size: at.size }.into()
+    }
+
+    fn check_leak(&self, src: Operand, into: &'static str) -> Result<(), Reason> {
+        let Operand::Reg(src) = src else { return Ok(()) };
+        let pointer = self.frame().regs[src.index()].pointer().is_some();
+        if pointer && self.cx.options.privilege == Privilege::Unprivileged {
+            return Err(MemoryReason::Leak { reg: R(src), into }.into());
+        }
+        Ok(())
+    }
+
+    /// The access stays inside memory of `bytes` bytes, wherever the variable part may lead.
+    pub(super) fn check_region(&mut self, p: &Pointer, at: Place, bytes: u32) -> Result<(), Reason> {
+        let reg = R(at.base);
+        let off = i64::from(p.off) + i64::from(at.off);
+        let inside = |start: i64| start >= 0 && start.saturating_add(at.size.into()) <= bytes.into();
+        let min = p.var.full.smin;
+        let lowest = off.checked_add(min).filter(|&v| i32::try_from(v).is_ok());
+        let Some(lowest) = lowest.filter(|&v| min >= 0 || v >= 0) else {
+            return Err(MemoryReason::NegativeMin(reg).into());
+        };
+        if !inside(lowest) {
+            return Err(MemoryReason::MinOutside(reg).into());
+        }
+        if p.var.full.umax >= UNBOUNDED {
+            return Err(MemoryReason::Unbounded(reg).into());
+        }
+        if !inside(off + p.var.full.umax as i64) {
+            return Err(MemoryReason::MaxOutside(reg).into());
+        }
+        Ok(())
+    }
+
+    pub(super) fn check_packet(&mut self, p: &Pointer, at: Place, extent: Extent) -> Result<(), Reason> {
+        let off = i64::from(p.off) + i64::from(at.off);
+        // The variable part is in the range already: only the constant part must fit.
+        if p.var.full.smin < 0 {
+            return Err(MemoryReason::NegativeMin(R(at.base)).into());
+        }
+        let exists = matches!(extent, Extent::Bytes(n) if off + i64::from(at.size) <= n.into());
+        if off < 0 || !exists {
+            return Err(MemoryReason::OutsidePacket(R(at.base)).into());
+        }
+        Ok(())
+    }
+
+    /// Pointers that must not have been moved.
+    pub(super) fn check_unmodified(&self, p: &Pointer, base: Name) -> Result<(), Reason> {
+        let (to, off, reg) = (p.type_name(), p.off, R(base));
+        if off < 0 {
+            Err(MemoryReason::NegativeOffset { reg, to, off }.into())
+        } else if off > 0 {
+            Err(MemoryReason::Modified { reg, to, off }.into())
+        } else if p.var.as_const() != Some(0) {
+            Err(MemoryReason::Variable { to, var: p.var.bits }.into())
+        } else {
+            Ok(())
+        }
+    }
+
+    fn ctx_field(&self, p: &Pointer, at: Place, access: Access) -> Result<&'static CtxField, Reason> {
+        self.check_unmodified(p, at.base)?;
+        let layout = &self.cx.decl.ctx;
+        let invalid = || Reason::from(MemoryReason::Ctx { off: at.off.into(), size: at.size });
+        let off = u32::try_from(at.off).map_err(|_| invalid())?;
+        if off % at.size != 0 || off.checked_add(at.size).is_none_or(|end| end > layout.size) {
+            return Err(invalid());
+        }
+        let field = layout.field_at(off).ok_or_else(invalid)?;
+        let attach = self.cx.program.section.attach_type;
+        let exists = self.cx.options.kernel.has(field.since)
+            && (field.attach_types.is_empty() || field.attach_types.contains(&attach));
+        let allowed = match access {
+            Access::Read => matches!(field.access, CtxAccess::Read | CtxAccess::ReadWrite),
+            Access::Write => matches!(field.access, CtxAccess::Write | CtxAccess::ReadWrite),
+        };
+        let whole = at.size == field.elem_size && (off - field.off) % field.elem_size == 0;
+        let narrow = at.size < field.elem_size;
+        let width = match field.width {
+            CtxWidth::Whole => whole,
+            CtxWidth::NarrowLoads => whole || narrow && access == Access::Read,
+            CtxWidth::Any => true,
+        };
+        let inside = off + at.size <= field.off + field.size;
+        (exists && allowed && width && inside).then_some(field).ok_or_else(invalid)
+    }
+
+    fn load_ctx(&mut self, p: &Pointer, at: Place) -> Result<Reg, Reason> {
+        let field = self.ctx_field(p, at, Access::Read)?;
+        let to = match field.kind {
+            CtxFieldKind::Scalar => return Ok(Reg::UNKNOWN),
+            CtxFieldKind::PacketData => PtrTo::Packet(Extent::UNKNOWN),
+            CtxFieldKind::PacketMeta => PtrTo::PacketMeta(Extent::UNKNOWN),
+            CtxFieldKind::PacketEnd => PtrTo::PacketEnd,
+            CtxFieldKind::FlowKeys => PtrTo::FlowKeys,
+            CtxFieldKind::SockOrNull => {
+                let id = self.ids.pointer();
+                return Ok(Reg::Pointer(Pointer::new(PtrTo::Sock(SockKind::Common)).or_null(id)));
+            }
+            _ => return Err(Reason::Unsupported("typed pointers in contexts")),
+        };
+        Ok(Reg::Pointer(Pointer::new(to)))
+    }
+
+    fn store_ctx(&mut self, p: &Pointer, at: Place) -> Result<(), Reason> {
+        self.ctx_field(p, at, Access::Write).map(drop)
+    }
+
+    /// Lowest and highest place where a stack access may begin, both on the stack.
+    pub(super) fn stack_bounds(
+        &mut self,
+        p: &Pointer,
+        at: Place,
+        access: Access,
+    ) -> Result<(Span, Span), Reason> {
+        let (reg, direction, size) = (R(at.base), Direction(access), at.size);
+        let off = i64::from(p.off) + i64::from(at.off);
+        if let Some(var) = p.var.as_const() {
+            let off = off.wrapping_add(var as i64);
+            let outside = MemoryReason::OutsideStack { direction, reg, off, size };
+            let span = Span::checked(off, size).ok_or(outside)?;
+            return Ok((span, span));
+        }
+        let (min, max) = (p.var.full.smin, p.var.full.smax);
+        if max >= UNBOUNDED as i64 || min <= -(UNBOUNDED as i64) {
+            return Err(MemoryReason::UnboundedStack { direction, reg }.into());
+        }
+        let span = |start| Span::checked(start, size);
+        match (span(off + min), span(off + max)) {
+            (Some(low), Some(high)) => Ok((low, high)),
+            _ => {
+                let var = p.var.bits;
+                Err(MemoryReason::MaybeOutsideStack { direction, reg, var, off, size }.into())
+            }
+        }
+    }
+
+    fn load_stack(&mut self, p: &Pointer, depth: u8, at: Place) -> Result<Reg, Reason> {
+        let (low, high) = self.stack_bounds(p, at, Access::Read)?;
+        let uninit_ok = self.cx.options.privilege == Privilege::Privileged;
+        let whole = Span { off: low.off, len: (high.off - low.off) as u32 + at.size };
+        self.touch_stack(depth, whole);
+        if low != high {
+            self.demand(at.base);
+        }
+        let stack = &self.frame_at(depth).stack;
+        let fill = stack.read(whole, uninit_ok).map_err(|error| match error {
+            FillError::PartOfPointer => MemoryReason::FillSize,
+            FillError::Invalid { n } => {
+                MemoryReason::UninitStack { off: low.off.into(), n, size: at.size }
+            }
+        })?;
+        Ok(match fill {
+            Fill::Zero => Reg::constant(0),
+            Fill::Unknown => Reg::UNKNOWN,
+            Fill::Spilled(Reg::Number(n)) => {
+                // A narrower fill is another number.
+                let bits = at.size * 8;
+                let fits = bits == 64 || n.value.full.umax >> bits == 0;
+                Reg::Number(Number { link: n.link.filter(|_| fits), ..n })
+            }
+            Fill::Spilled(other) => other,
+        })
+    }
+
+    fn store_stack(&mut self, p: &Pointer, depth: u8, at: Place, src: Operand) -> Result<(), Reason> {
+        let (low, high) = self.stack_bounds(p, at, Access::Write)?;
+        let privileged = self.cx.options.privilege == Privilege::Privileged;
+        let whole = Span { off: low.off, len: (high.off - low.off) as u32 + at.size };
+        self.touch_stack(depth, whole);
+        if low != high {
+            self.demand(at.base);
+            let zero = self.operand_is_zero(src);
+            if let (Operand::Reg(src), true) = (src, zero) {
+                self.demand(src);
+            }
+            self.frame_at_mut(depth).stack.write_somewhere(whole, zero);
+            return Ok(());
+        }
+        let aligned = low.starts_slot();
+        let value = match src {
+            Operand::Imm(imm) => Reg::constant(i64::from(imm) as u64),
+            Operand::Reg(src) => self.frame().regs[src.index()],
+        };
+        let old = self.frame_at(depth).stack.slot(low).copied().unwrap_or_default();
+        if !privileged && old.spill_bytes() > 0 && old.reg.pointer().is_some() && at.size != 8 {
+            return Err(MemoryReason::CorruptSpill.into());
+        }
+        match value {
+            Reg::Pointer(_) if at.size != 8 => Err(MemoryReason::SpillSize.into()),
+            Reg::Pointer(Pointer { to: PtrTo::Stack(_), .. })
+                if usize::from(depth) + 1 != self.state.depth() =>
+            {
+                Err(MemoryReason::SpillToCaller.into())
+            }
+            Reg::Number(n) if aligned && privileged => {
+                let fits = at.size == 8 || n.value.full.umax >> (at.size * 8) == 0;
+                if let (Operand::Reg(src), true) = (src, fits) {
+                    self.link(src);
+                }
+                let linked = match src {
+                    Operand::Reg(src) => self.frame().regs[src.index()],
+                    Operand::Imm(_) => value,
+                };
+                let spilled = match linked {
+                    Reg::Number(n) => Reg::Number(Number { link: n.link.filter(|_| fits), ..n }),
+                    other => other,
+                };
+                self.frame_at_mut(depth).stack.spill(low, spilled, privileged);
+                Ok(())
+            }
+            Reg::Pointer(_) => {
+                self.frame_at_mut(depth).stack.spill(low, value, privileged);
+                Ok(())
+            }
+            Reg::Number(_) | Reg::Uninit => {
+                let zero = self.operand_is_zero(src);
+                if let (Operand::Reg(src), true) = (src, zero) {
+                    self.demand(src);
+                }
+                let byte = if zero { Byte::Zero } else { Byte::Misc };
+                self.frame_at_mut(depth).stack.write(low, byte);
+                Ok(())
+            }
+        }
+    }
+
+    fn operand_is_zero(&self, src: Operand) -> bool {
+        match src {
+            Operand::Imm(imm) => imm == 0,
+            Operand::Reg(src) => self.frame().regs[src.index()].is_zero(),
+        }
+    }
+}
+
+const fn sign_extension(size: Size) -> SignExtend {
+    match size {
+        Size::B => SignExtend::From8,
+        Size::H => SignExtend::From16,
+        Size::W | Size::Dw => SignExtend::From32,
+    }
+}

@@ -1,0 +1,194 @@
+//! What one instruction does to a state.
+//!
+//! Each family of instructions has its module; all of them work on a [`Step`], which is the
+//! state with what may be changed beside it. Nothing here knows about other paths: a step says
+//! which registers decided about safety ([`Demands`]) and which ways lead on ([`Next`]), and
+//! exploration does the rest.
+
+mod alu;
+mod call;
+mod jump;
+mod mem;
+
+use crate::cx::Cx;
+use crate::reason::{R, Reason, ShapeReason, ValueReason};
+use crate::state::stack::Span;
+use crate::state::{Frame, Link, PtrId, RefId, Reg, ScalarId, State};
+use crate::text::At;
+use ubpf_isa::{Insn, Pc, Reg as Name, RegSet, SwapOp, SwapWidth};
+
+/// Sources of fresh ids.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Ids(u32);
+
+impl Ids {
+    const fn next(&mut self) -> u32 {
+        self.0 += 1;
+        self.0
+    }
+
+    /// An id for numbers of a common origin.
+    pub const fn scalar(&mut self) -> ScalarId {
+        ScalarId(self.next())
+    }
+
+    /// An id for copies of a pointer.
+    pub const fn pointer(&mut self) -> PtrId {
+        PtrId(self.next())
+    }
+
+    /// An id for a reference.
+    pub const fn reference(&mut self) -> RefId {
+        RefId(self.next())
+    }
+}
+
+/// Stack bytes that a step read or wrote, for walking back through it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StackTouch {
+    /// Depth of the frame whose stack it is.
+    pub depth: u8,
+    /// Which bytes.
+    pub span: Span,
+}
+
+/// What a step needed and touched.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Trace {
+    /// Registers of the running frame whose exact value decided about safety.
+    pub demands: RegSet,
+    /// Stack access.
+    pub touch: Option<StackTouch>,
+}
+
+/// Where a path goes on.
+#[derive(Debug)]
+pub enum Next {
+    /// To one place.
+    Go(Pc),
+    /// Two ways: this state goes to `here`, the other one to `there`.
+    Fork {
+        /// Where the state that was stepped goes on.
+        here: Pc,
+        /// Where the other one does.
+        there: Pc,
+        /// The other state.
+        other: Box<State>,
+    },
+    /// The path ends, and all is well.
+    End,
+}
+
+/// One instruction on its way through a state.
+pub struct Step<'a> {
+    /// What does not change.
+    pub cx: &'a Cx<'a>,
+    /// Fresh ids.
+    pub ids: &'a mut Ids,
+    /// The state, before and after.
+    pub state: &'a mut State,
+    /// The instruction's place.
+    pub pc: Pc,
+    /// What it needed and touched.
+    pub trace: Trace,
+}
+
+impl Step<'_> {
+    /// Executes the instruction at `pc`.
+    ///
+    /// # Errors
+    /// The rule that it breaks.
+    pub fn run(&mut self) -> Result<Next, Reason> {
+        let insn = match self.cx.text.at(self.pc) {
+            Some(At::Insn(insn)) => insn,
+            Some(At::Bad(error)) => return Err(ShapeReason::Decode(error).into()),
+            Some(At::WideTail) | None => return Err(ShapeReason::FallsThrough.into()),
+        };
+        let next = Pc(self.pc.0 + insn.slots());
+        match insn {
+            Insn::Alu { op, width, dst, src } => self.alu(op, width, dst, src)?,
+            Insn::Mov { width, dst, src } => self.mov(width, dst, src)?,
+            Insn::MovSx { width, dst, src, from } => self.mov_sx(width, dst, src, from)?,
+            Insn::Neg { width, dst } => self.unary(dst, |n| n.neg(width))?,
+            Insn::Swap { op, width, dst } => self.unary(dst, |n| swapped(op, width, n))?,
+            Insn::Load { size, signed, dst, base, off } => self.load(size, signed, dst, base, off)?,
+            Insn::Store { size, base, off, src } => self.store(size, base, off, src)?,
+            Insn::LdImm64 { dst, imm } => self.wide(dst, imm)?,
+            Insn::Atomic { .. } | Insn::LoadAcquire { .. } | Insn::StoreRelease { .. } => {
+                return Err(Reason::Unsupported("atomic operations"));
+            }
+            Insn::LdAbs { .. } | Insn::LdInd { .. } => {
+                return Err(Reason::Unsupported("legacy packet loads"));
+            }
+            Insn::AddrSpaceCast { .. } => return Err(Reason::Unsupported("arenas")),
+            Insn::MayGoto { .. } => return Err(Reason::Unsupported("may_goto")),
+            Insn::CallX { .. } => return Err(Reason::Unsupported("calls through registers")),
+            Insn::Jump { off, .. } => {
+                return self.pc.target(off).map(Next::Go).ok_or(ShapeReason::FallsThrough.into());
+            }
+            Insn::Branch { op, width, dst, src, off } => {
+                let target = self.pc.target(off.into()).ok_or(ShapeReason::FallsThrough)?;
+                return self.branch(op, width, dst, src, next, target);
+            }
+            Insn::Call(target) => return self.call(target, next),
+            Insn::Exit => return self.exit(),
+        }
+        Ok(Next::Go(next))
+    }
+
+    fn frame(&self) -> &Frame {
+        self.state.frame()
+    }
+
+    fn frame_at(&self, depth: u8) -> &Frame {
+        self.state.frame_at(depth)
+    }
+
+    fn frame_at_mut(&mut self, depth: u8) -> &mut Frame {
+        self.state.frame_at_mut(depth)
+    }
+
+    /// The value of a register, which must have one.
+    fn read(&self, reg: Name) -> Result<Reg, Reason> {
+        match self.frame().regs[reg.index()] {
+            Reg::Uninit => Err(ValueReason::Uninit(R(reg)).into()),
+            value => Ok(value),
+        }
+    }
+
+    /// Gives a register a value.
+    fn set(&mut self, reg: Name, value: Reg) -> Result<(), Reason> {
+        if reg == Name::FP {
+            return Err(ValueReason::FramePointer.into());
+        }
+        self.state.frame_mut().regs[reg.index()] = value;
+        Ok(())
+    }
+
+    /// The exact value of this register decided about safety.
+    fn demand(&mut self, reg: Name) {
+        self.trace.demands.insert(reg);
+    }
+
+    fn touch_stack(&mut self, depth: u8, span: Span) {
+        self.trace.touch = Some(StackTouch { depth, span });
+    }
+
+    /// Ties a number to the copy that is about to be made of it. Constants need no tie, and
+    /// one that already went through an addition starts anew.
+    fn link(&mut self, reg: Name) {
+        let Reg::Number(mut n) = self.frame().regs[reg.index()] else { return };
+        if let Some(Link { delta: Some(_), .. }) = n.link {
+            n.link = None;
+        }
+        if n.link.is_none() && n.value.as_const().is_none() {
+            n.link = Some(Link { id: self.ids.scalar(), delta: None });
+        }
+        self.state.frame_mut().regs[reg.index()] = Reg::Number(n);
+    }
+}
+
+/// What the kernel knows of a byte-swapped number: nothing but its width.
+fn swapped(_: SwapOp, _: SwapWidth, _: &crate::domain::Scalar) -> crate::domain::Scalar {
+    crate::domain::Scalar::UNKNOWN
+}
