@@ -23,6 +23,8 @@ mod error;
 mod index;
 mod layout;
 mod place;
+#[cfg(test)]
+mod tests;
 mod types;
 pub mod value;
 

@@ -21,7 +21,8 @@ impl Printer<'_> {
         nesting: Nesting,
     ) -> Result<(), CError> {
         let mut declarator = name.to_owned();
-        let mut qualifiers = String::new();
+        // `const` and the like, which go before a name and after a star; tags go after both.
+        let (mut qualifiers, mut tags) = (String::new(), String::new());
         let mut at = id;
         // One step for each pointer, array, prototype or qualifier.
         for _ in 0..=MAX_DEPTH * 2 {
@@ -41,7 +42,7 @@ impl Printer<'_> {
                 }
                 Def::TypeTag { target, attribute } => {
                     if let Some(attribute) = tag_attribute(self.btf.name(ty.name), attribute) {
-                        push_qualifier(&mut qualifiers, &attribute);
+                        push_qualifier(&mut tags, &attribute);
                     }
                     at = target;
                 }
@@ -61,7 +62,7 @@ impl Printer<'_> {
                     let params = self.params(at, nesting)?;
                     declarator = format!("{}({params})", parenthesised(declarator));
                     // Functions have no qualifiers, whatever a compiler wrote down.
-                    qualifiers.clear();
+                    (qualifiers, tags) = (String::new(), String::new());
                     at = proto.ret;
                 }
                 _ => {
@@ -70,9 +71,9 @@ impl Printer<'_> {
                         out.add(" ")?;
                     }
                     self.specifier(out, at, ty, nesting)?;
-                    if !declarator.is_empty() {
+                    for part in [&tags, &declarator].into_iter().filter(|part| !part.is_empty()) {
                         out.add(" ")?;
-                        out.add(&declarator)?;
+                        out.add(part)?;
                     }
                     return Ok(());
                 }
@@ -141,7 +142,7 @@ fn parenthesised(declarator: String) -> String {
 }
 
 fn push_qualifier(qualifiers: &mut String, qualifier: &str) {
-    if !qualifiers.is_empty() {
+    if !qualifiers.is_empty() && !qualifier.is_empty() {
         qualifiers.push(' ');
     }
     qualifiers.push_str(qualifier);

@@ -35,8 +35,8 @@ use names::Names;
 use order::Order;
 
 /// Bytes that a text may have: types without names are written out wherever they are used, so
-/// hostile BTF could make the text exponential in its size.
-const MAX_TEXT_BYTES: usize = 64 << 20;
+/// hostile BTF could make the text exponential in its size. A kernel's takes 3 MB.
+const MAX_TEXT_BYTES: usize = 16 << 20;
 
 /// Types that cannot be written as C.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -56,7 +56,7 @@ pub enum CError {
     NotDefinable(BtfId),
 }
 
-/// Writes all types as a C header. Names used twice get suffixes `___2`, `___3` and so on, which
+/// Writes all types as a C header; of a split BTF its own and what they need of its base. Names used twice get suffixes `___2`, `___3` and so on, which
 /// CO-RE ignores, and records are marked for CO-RE as bpftool's are.
 ///
 /// # Errors
@@ -70,7 +70,7 @@ pub fn dump(btf: &Btf) -> Result<String, CError> {
     )?;
     let printer = Printer { btf, names: Names::of_all(btf) };
     let mut order = Order::new(&printer, &mut out);
-    for (id, _) in btf.types() {
+    for (id, _) in btf.own_types() {
         order.top_level(id)?;
     }
     out.line(
