@@ -6,6 +6,7 @@
 
 pub mod env;
 pub mod func;
+pub mod maps;
 pub mod prog_types;
 
 use ubpf_vm::registry::Registry;
@@ -14,6 +15,12 @@ use ubpf_vm::registry::Registry;
 #[must_use]
 pub fn linux() -> Registry {
     let mut registry = Registry::new();
+    for def in maps::ALL {
+        registry.add_map_type(*def);
+    }
+    for def in func::ALL.iter().copied().flatten() {
+        registry.add_helper(*def);
+    }
     for def in prog_types::ALL {
         registry.add_prog_type(*def);
     }

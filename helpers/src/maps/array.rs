@@ -1,0 +1,90 @@
+//! `BPF_MAP_TYPE_ARRAY`, and the data sections that are maps of one entry.
+
+use super::create;
+use super::flags::{LOCK, Mode};
+use super::guard::{Guarded, Storage};
+use super::index::{ShownKeys, index_below, next_index};
+use super::slab::{Holds, Reserve, Slab};
+use std::sync::Arc;
+use ubpf_abi::map::{MapDef, MapFlags, MapOp, MapType, MapTypeDecl};
+use ubpf_abi::{Errno, Trap};
+use ubpf_vm::map::{Map, Visit};
+use ubpf_vm::mem::GuestAddr;
+use ubpf_vm::registry::MapTypeDef;
+use ubpf_vm::run::Cpu;
+use ubpf_vm::world::World;
+
+/// The definition.
+pub const DEF: MapTypeDef = MapTypeDef {
+    decl: MapTypeDecl {
+        map_type: MapType::Array,
+        doc: "Array.",
+        ops: &[MapOp::Lookup, MapOp::Update, MapOp::Delete, MapOp::ForEach, MapOp::Timer],
+        direct_value: true,
+        special_fields: true,
+    },
+    create,
+};
+
+fn create(world: &World, def: &MapDef) -> Result<Arc<dyn Map>, Errno> {
+    let own = MapFlags::MMAPABLE | MapFlags::INNER_MAP;
+    create::check_array(def, MapFlags::NUMA_NODE | create::ACCESS | own)?;
+    let (cage, entries) = (world.cage(), def.max_entries);
+    let storage = Array {
+        entries,
+        values: Slab::new(
+            cage,
+            def,
+            Holds::Values,
+            def.value_size,
+            entries.into(),
+            Reserve::AtOnce,
+        )?,
+        shown: ShownKeys::new(cage, &def.name, world.cpus()),
+    };
+    Ok(Guarded::map(def, storage))
+}
+
+struct Array {
+    entries: u32,
+    values: Slab,
+    shown: ShownKeys,
+}
+
+/// The checks of an update, in the kernel's order. Entries always exist.
+pub(super) fn checked_index(key: &[u8], entries: u32, flags: u64) -> Result<u32, Errno> {
+    let mode = Mode::parse(flags & !LOCK)?;
+    let index = index_below(key, entries).ok_or(Errno::E2BIG)?;
+    mode.check(true)?;
+    if flags & LOCK == 0 { Ok(index) } else { Err(Errno::EINVAL) }
+}
+
+impl Storage for Array {
+    #[inline]
+    fn lookup(&self, _cpu: Cpu, key: &[u8]) -> Option<GuestAddr> {
+        self.values.addr(index_below(key, self.entries)?)
+    }
+
+    fn update(&self, _cpu: Cpu, key: &[u8], value: &[u8], flags: u64) -> Result<(), Errno> {
+        self.values.write(checked_index(key, self.entries, flags)?, value)
+    }
+
+    fn for_each(&self, cpu: Cpu, visit: &mut Visit<'_>) -> Result<Result<u64, Errno>, Trap> {
+        self.shown.for_each(cpu, self.entries, |index| self.values.addr(index), visit)
+    }
+
+    fn next_key(&self, key: Option<&[u8]>) -> Result<Vec<u8>, Errno> {
+        next_index(key, self.entries)
+    }
+
+    fn fetch(&self, key: &[u8]) -> Result<Vec<u8>, Errno> {
+        let index = index_below(key, self.entries).ok_or(Errno::ENOENT)?;
+        let mut value = vec![0; self.values.row_bytes() as usize];
+        self.values.read(index, &mut value)?;
+        Ok(value)
+    }
+
+    fn direct_value(&self) -> Option<GuestAddr> {
+        if self.entries == 1 { self.values.addr(0) } else { None }
+    }
+}

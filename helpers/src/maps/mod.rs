@@ -1,0 +1,72 @@
+//! Map types: one file each, over shared mechanics.
+//!
+//! | file | what it is for |
+//! | --- | --- |
+//! | `guard` | what bpf(2) checks in front of every type: access modes, sizes, freezing |
+//! | `create`, `flags` | checks that several types share |
+//! | `slab`, `percpu` | values and keys in guest memory |
+//! | `sparse` | the host's side of large maps, lazily |
+//! | `table`, `supply` | hash table with lock-free look-ups; its unused slots |
+//! | `rings`, `lru`, `evicting` | which element an LRU map gives up |
+//! | `index`, `references` | maps keyed by index; maps that hold programs or maps |
+//! | `trie` | prefixes |
+//! | `jhash` | the kernel's hash function |
+//!
+//! Behaviour is that of Linux 6.18: error numbers, limits, order of iteration, who is evicted.
+//! `conformance` runs random histories against both. Known differences: hash order without
+//! `BPF_F_ZERO_SEED` depends on a random seed in the kernel and is always the same here;
+//! `BPF_F_LOCK` is refused, as no map has spin locks yet.
+
+mod array;
+mod array_of_maps;
+mod bloom_filter;
+mod create;
+mod evicting;
+mod flags;
+mod guard;
+mod hash;
+mod hash_of_maps;
+mod index;
+mod jhash;
+mod lpm_trie;
+mod lru;
+mod lru_hash;
+mod lru_percpu_hash;
+mod percpu;
+mod percpu_array;
+mod percpu_hash;
+pub(crate) mod perf_event_array;
+mod prog_array;
+mod queue;
+mod references;
+pub(crate) mod ringbuf;
+mod rings;
+mod slab;
+mod sparse;
+mod stack;
+mod supply;
+mod table;
+#[cfg(test)]
+mod testing;
+mod trie;
+
+use ubpf_vm::registry::MapTypeDef;
+
+/// Every map type that can be created.
+pub const ALL: &[MapTypeDef] = &[
+    hash::DEF,
+    array::DEF,
+    prog_array::DEF,
+    perf_event_array::DEF,
+    percpu_hash::DEF,
+    percpu_array::DEF,
+    lru_hash::DEF,
+    lru_percpu_hash::DEF,
+    lpm_trie::DEF,
+    array_of_maps::DEF,
+    hash_of_maps::DEF,
+    queue::DEF,
+    stack::DEF,
+    ringbuf::DEF,
+    bloom_filter::DEF,
+];
