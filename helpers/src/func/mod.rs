@@ -5,8 +5,11 @@ pub mod checksum;
 pub mod control;
 pub mod csum;
 pub mod group;
+pub mod map;
 pub mod memory;
 pub mod net;
+pub mod perf;
+pub mod ringbuf;
 pub mod skb;
 pub mod string;
 pub mod task;
@@ -18,6 +21,9 @@ use ubpf_vm::registry::HelperDef;
 
 /// Every helper, by topic.
 pub const ALL: &[&[HelperDef]] = &[
+    map::ALL,
+    ringbuf::ALL,
+    perf::ALL,
     time::ALL,
     task::ALL,
     control::ALL,

@@ -123,17 +123,19 @@ impl Ringbuf {
         self.records.load(self.off(position))
     }
 
+    /// Whether a record of `len` bytes is not larger than the ring, full or not.
+    pub(crate) const fn can_hold(&self, len: u32) -> bool {
+        record_bytes(len) <= self.size as u64
+    }
+
     /// Reserves a record of `len` bytes for the map at `owner`, and gives the address of its
     /// data; `None` when there is no room.
     pub(crate) fn reserve(&self, owner: GuestAddr, len: u64) -> Option<GuestAddr> {
-        if len > MAX_RECORD_BYTES {
+        if len > MAX_RECORD_BYTES || !self.can_hold(len as u32) {
             return None;
         }
         let len = len as u32;
         let bytes = record_bytes(len);
-        if bytes > self.size.into() {
-            return None;
-        }
         let mut at = self.positions();
         while at.pending < at.producer {
             let header = self.header(at.pending).ok()?;
