@@ -11,7 +11,10 @@
 #![deny(unsafe_code)]
 
 pub mod call;
+pub mod code;
 pub mod engine;
+pub mod interp;
+pub mod lower;
 pub mod map;
 pub mod mem;
 pub mod registry;

@@ -3,7 +3,8 @@
 use crate::mem::GuestAddr;
 use crate::world::World;
 use std::any::Any;
-use ubpf_abi::Errno;
+use ubpf_abi::{Errno, Trap};
+use ubpf_isa::Size;
 
 /// An emulated CPU.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -31,6 +32,16 @@ pub struct InputError {
     pub errno: Errno,
     /// Why, and what to do.
     pub message: String,
+}
+
+/// What executing a program came to, before its type has had a say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Outcome {
+    /// `r0`, or why the run ended without one.
+    pub result: Result<u64, Trap>,
+    /// Instructions executed, those of callbacks and tail-called programs included; the one
+    /// that trapped counts.
+    pub insns: u64,
 }
 
 /// What a program left behind, in the shape of test-run's outputs.
@@ -73,6 +84,13 @@ pub trait RunState: Any + Send {
         value: u64,
     ) -> Result<(), CtxStoreError>;
 
+    /// A legacy packet load (`LD_ABS`, `LD_IND`): the bytes at `off`, which may be negative as
+    /// classic BPF defines, in network order. `None` where there are no such bytes.
+    fn load_packet(&mut self, world: &World, off: i32, size: Size) -> Option<u32> {
+        let _ = (world, off, size);
+        None
+    }
+
     /// Ends the run after the last repetition returned `r0`.
     ///
     /// # Errors
@@ -87,3 +105,31 @@ pub trait RunState: Any + Send {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("store to a context field that programs of this type may not write")]
 pub struct CtxStoreError;
+
+/// The state of a run without a program type: no context, no packet.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NoState;
+
+impl RunState for NoState {
+    fn ctx(&self) -> GuestAddr {
+        GuestAddr(0)
+    }
+
+    fn ctx_store(
+        &mut self,
+        _world: &World,
+        _off: u32,
+        _size: u32,
+        _value: u64,
+    ) -> Result<(), CtxStoreError> {
+        Err(CtxStoreError)
+    }
+
+    fn finish(&mut self, _world: &World, r0: u64) -> Result<Output, InputError> {
+        Ok(Output { retval: r0 as u32, ..Output::default() })
+    }
+
+    fn as_any_mut(&mut self) -> &mut dyn Any {
+        self
+    }
+}

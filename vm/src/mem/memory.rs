@@ -269,37 +269,30 @@ mod sealed {
     pub trait Sealed {}
 }
 
-/// An unsigned machine word that guest memory holds in little-endian order.
+// BPF as compilers emit it for all hosts of ubpf is little-endian, and so is guest memory.
+const _: () = assert!(cfg!(target_endian = "little"), "guest memory needs a little-endian host");
+
+/// An unsigned machine word, little-endian in guest memory.
 pub trait Word:
     sealed::Sealed + Copy + Default + Eq + Into<u64> + core::fmt::Debug + 'static
 {
-    /// Its little-endian bytes.
-    type Bytes: AsRef<[u8]>;
-    /// To little-endian bytes.
-    fn to_le(self) -> Self::Bytes;
-    /// From the host's order to little-endian or back.
-    #[must_use]
-    fn swap_le(self) -> Self;
     /// The low bits.
     fn truncate(value: u64) -> Self;
+    /// The number sign-extended to 64 bits.
+    fn sign_extend(self) -> u64;
 }
 
 macro_rules! words {
     ($($ty:ty)*) => {$(
         impl sealed::Sealed for $ty {}
         impl Word for $ty {
-            type Bytes = [u8; size_of::<$ty>()];
-            #[inline(always)]
-            fn to_le(self) -> Self::Bytes {
-                self.to_le_bytes()
-            }
-            #[inline(always)]
-            fn swap_le(self) -> Self {
-                <$ty>::to_le(self)
-            }
             #[inline(always)]
             fn truncate(value: u64) -> Self {
                 value as $ty
+            }
+            #[inline(always)]
+            fn sign_extend(self) -> u64 {
+                i64::from(self.cast_signed()).cast_unsigned()
             }
         }
     )*};
@@ -317,8 +310,7 @@ struct Unaligned<W>(W);
 unsafe fn load_at<W: Word>(at: *const u8) -> W {
     // SAFETY: the caller vouches for the bytes; `Unaligned` needs no alignment, and every bit
     // pattern is a word.
-    let word = unsafe { at.cast::<Unaligned<W>>().read_volatile() };
-    { word.0 }.swap_le()
+    unsafe { at.cast::<Unaligned<W>>().read_volatile() }.0
 }
 
 /// # Safety
@@ -326,7 +318,7 @@ unsafe fn load_at<W: Word>(at: *const u8) -> W {
 #[inline(always)]
 unsafe fn store_at<W: Word>(at: *mut u8, value: W) {
     // SAFETY: the caller vouches for the bytes; `Unaligned` needs no alignment.
-    unsafe { at.cast::<Unaligned<W>>().write_volatile(Unaligned(value.swap_le())) }
+    unsafe { at.cast::<Unaligned<W>>().write_volatile(Unaligned(value)) }
 }
 
 /// Accesses to reaches.
@@ -388,15 +380,9 @@ impl Memory {
 
     /// Sets every byte.
     pub(super) fn fill(&self, reach: Reach, byte: u8) {
-        let pattern = [byte; 64];
-        let mut off = 0;
-        while off < reach.len {
-            let len = (reach.len - off).min(pattern.len() as u32);
-            if let Some(part) = reach.part(off, len as usize) {
-                self.write(part, &pattern);
-            }
-            off += len;
-        }
+        // SAFETY: the reach is accessible (invariant 2). Other threads that look while this
+        // goes on see each byte before or after.
+        unsafe { self.pointer(reach).write_bytes(byte, reach.len as usize) }
     }
 
     /// Copies as many bytes as both have; they may overlap.
@@ -477,5 +463,25 @@ impl Window<'_> {
     pub fn store<W: Word>(&self, addr: u64, value: W) -> Option<()> {
         // SAFETY: the word lies inside the window (invariant 3).
         self.offset::<W>(addr).map(|off| unsafe { store_at(self.host.add(off), value) })
+    }
+
+    /// The eight bytes at guest address `addr` as a cell for atomic operations, or nothing when
+    /// they are not all inside or not aligned.
+    #[inline(always)]
+    #[must_use]
+    pub fn atomic_u64(&self, addr: u64) -> Option<&AtomicU64> {
+        let off = self.offset::<u64>(addr).filter(|_| addr.is_multiple_of(8))?;
+        // SAFETY: eight accessible bytes (invariant 3), aligned because guest address 0 is.
+        Some(unsafe { AtomicU64::from_ptr(self.host.add(off).cast()) })
+    }
+
+    /// The four bytes at guest address `addr` as a cell for atomic operations, or nothing when
+    /// they are not all inside or not aligned.
+    #[inline(always)]
+    #[must_use]
+    pub fn atomic_u32(&self, addr: u64) -> Option<&AtomicU32> {
+        let off = self.offset::<u32>(addr).filter(|_| addr.is_multiple_of(4))?;
+        // SAFETY: four accessible bytes (invariant 3), aligned because guest address 0 is.
+        Some(unsafe { AtomicU32::from_ptr(self.host.add(off).cast()) })
     }
 }

@@ -3,7 +3,7 @@
 use super::addr::{GuestAddr, Space};
 use super::cage::Cage;
 use super::fault::{Fault, MemError};
-use super::memory::{Reach, Word};
+use super::memory::{Reach, Window, Word};
 use std::sync::Arc;
 use ubpf_abi::Access;
 
@@ -212,6 +212,14 @@ impl Region {
         Ok(())
     }
 
+    /// What engines keep to access these bytes again and again. `None` when they are not all
+    /// inside, or fewer than 8.
+    #[inline]
+    #[must_use]
+    pub fn window(&self, off: u32, len: u32) -> Option<Window<'_>> {
+        self.cage.memory().window(self.reach.part(off, len as usize)?)
+    }
+
     /// Sets `len` bytes to `byte`.
     ///
     /// # Errors
@@ -247,7 +255,8 @@ impl Region {
     /// # Errors
     /// [`Fault`] when it is not all inside.
     pub fn store<W: Word>(&self, off: u32, value: W) -> Result<(), Fault> {
-        self.write(off, value.to_le().as_ref())
+        let part = self.part(off, size_of::<W>(), Access::Write)?;
+        self.cage.memory().store(part, value).ok_or(self.fault(off, size_of::<W>(), Access::Write))
     }
 
     fn part(&self, off: u32, len: usize, access: Access) -> Result<Reach, Fault> {
