@@ -28,7 +28,7 @@ pub struct Object {
     pub externs: Arc<[Extern]>,
     /// The object's own BTF.
     pub btf: Option<Arc<Btf>>,
-    /// The BTF that CO-RE relocations were resolved against.
+    /// The BTF that CO-RE relocations were resolved against; `None` where that was `btf`.
     pub target_btf: Option<Arc<Btf>>,
 }
 

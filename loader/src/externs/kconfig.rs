@@ -98,7 +98,7 @@ impl Layout {
         let configs = configs
             .into_iter()
             .map(|config| {
-                let off = end.next_multiple_of(config.align);
+                let off = end.checked_next_multiple_of(config.align).unwrap_or(end);
                 end = off.saturating_add(config.bytes);
                 (config, off)
             })

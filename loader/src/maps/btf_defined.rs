@@ -330,3 +330,80 @@ fn slot_target(
             .ok_or_else(|| wrong("a map in `.maps`"))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ubpf_abi::btf::{Builder, Int, IntEncoding, StrOff};
+
+    /// How a test writes a field.
+    enum Field {
+        /// `__uint(name, n)`.
+        Uint(&'static str, u32),
+        /// `__type(name, int)`.
+        Type(&'static str),
+        /// `int name;`, which no macro writes.
+        Plain(&'static str),
+        /// `__array(values, int)`.
+        Values,
+    }
+
+    fn parsed(fields: &[Field]) -> Result<MapDef, MapError> {
+        let mut b = Builder::new();
+        let int = Int { bytes: 4, bits: 32, bit_off: 0, encoding: IntEncoding::Signed };
+        let int = b.int(StrOff::EMPTY, int);
+        let mut members = Vec::new();
+        for field in fields {
+            let (name, ty) = match *field {
+                Field::Uint(name, n) => {
+                    let array = b.array(int, int, n);
+                    (name, b.ptr(array))
+                }
+                Field::Type(name) => (name, b.ptr(int)),
+                Field::Plain(name) => (name, int),
+                Field::Values => {
+                    let ptr = b.ptr(int);
+                    ("values", b.array(ptr, int, 0))
+                }
+            };
+            let name = b.str(name);
+            let bit_off = u32::try_from(members.len()).unwrap() * 64;
+            members.push(Member { name, ty, bit_off, bitfield_bits: 0 });
+        }
+        let bytes = u32::try_from(members.len()).unwrap() * 8;
+        let id = b.structure(StrOff::EMPTY, bytes, false, members);
+        parse_def(&b.finish(), id, "m", Level::Outer).map(|(def, _)| def)
+    }
+
+    #[test]
+    fn sizes_may_be_given_twice_if_they_agree() {
+        use Field::{Type, Uint};
+        let def = parsed(&[Uint("type", 1), Type("key"), Uint("key_size", 4)]).unwrap();
+        assert_eq!((def.map_type, def.key_size), (Ok(MapType::Hash), 4));
+        assert_eq!(
+            parsed(&[Uint("type", 1), Type("key"), Uint("key_size", 8)]),
+            Err(MapError::Conflict { field: "key", first: 4, second: 8 })
+        );
+    }
+
+    #[test]
+    fn what_libbpf_refuses_is_refused() {
+        use Field::{Plain, Type, Uint, Values};
+        let unknown = MapError::UnknownField("colour".to_owned());
+        assert_eq!(parsed(&[Uint("type", 1), Uint("colour", 3)]), Err(unknown));
+        assert_eq!(parsed(&[Type("key")]), Err(MapError::NoType));
+        assert_eq!(parsed(&[Uint("pinning", 2)]), Err(MapError::Pinning(2)));
+        assert!(matches!(parsed(&[Plain("type")]), Err(MapError::Field { .. })));
+        assert!(matches!(parsed(&[Plain("key")]), Err(MapError::Field { .. })));
+        let foreign = [Uint("type", 2), Values];
+        assert_eq!(parsed(&foreign), Err(MapError::ValuesForeign));
+        let early = [Uint("type", 3), Values, Uint("max_entries", 1)];
+        assert_eq!(parsed(&early), Err(MapError::ValuesNotLast));
+    }
+
+    #[test]
+    fn types_from_the_future_keep_their_number() {
+        let def = parsed(&[Field::Uint("type", 4000)]).unwrap();
+        assert_eq!(def.map_type, Err(4000));
+    }
+}

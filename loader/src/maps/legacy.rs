@@ -223,3 +223,34 @@ fn number(text: &str) -> Option<u32> {
         None => text.parse().ok(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn definition(words: &[u32]) -> Result<(MapDef, Links), MapError> {
+        let data: Vec<u8> = words.iter().flat_map(|w| w.to_le_bytes()).collect();
+        parse("m", &data, 0, data.len() as u64)
+    }
+
+    #[test]
+    fn the_layout_follows_from_the_size() {
+        let (def, links) = definition(&[1, 4, 8, 16, 1]).unwrap();
+        assert_eq!((def.map_type, def.value_size), (Ok(MapType::Hash), 8));
+        assert!(matches!(links, Links::None));
+        let (def, links) = definition(&[12, 4, 4, 16, 0, 2, 1]).unwrap();
+        assert_eq!(def.numa_node, 1);
+        assert!(matches!(links, Links::InnerIndex(2)));
+        let (def, links) = definition(&[2, 4, 4, 16, 0, 42, 2, 0, u32::MAX]).unwrap();
+        assert!(def.pin_by_name);
+        assert!(matches!(links, Links::Ids { id: 42, inner_id: 0, inner_idx: u32::MAX }));
+    }
+
+    #[test]
+    fn longer_definitions_must_end_in_zeroes() {
+        assert!(definition(&[1, 4, 8, 16, 0, 0]).is_ok());
+        assert!(matches!(definition(&[1, 4, 8, 16, 0, 7]), Err(MapError::LegacySize(24))));
+        assert!(matches!(definition(&[1, 4, 8, 16]), Err(MapError::LegacySize(16))));
+        assert!(matches!(definition(&[0, 4, 8, 16, 0]), Err(MapError::NoType)));
+    }
+}
