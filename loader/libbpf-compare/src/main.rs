@@ -100,7 +100,7 @@ fn compare(
             object.maps.len()
         ));
     }
-    for (theirs, ours) in definitions.iter().zip(&object.maps) {
+    for (theirs, ours) in definitions.iter().zip(object.maps.iter()) {
         totals.maps += 1;
         compare_map(&prepared, theirs, &object, ours, &mut differences);
     }
