@@ -394,3 +394,81 @@ fn is_odd_ldx(slot: &Slot) -> bool {
     let modes = [Kind::Load, Kind::LoadSx].map(|kind| kind.row().code.0 & 0xe0);
     Opcode(slot.opcode).class() == Class::Ldx && (slot.imm != 0 || !modes.contains(&mode))
 }
+
+#[cfg(test)]
+mod tests {
+    use alloc::string::ToString;
+
+    use super::*;
+
+    fn slot(opcode: u8, dst: u8, src: u8, off: i16, imm: i32) -> Slot {
+        Slot { opcode, dst, src, off, imm }
+    }
+
+    /// Our words and the kernel's.
+    fn complaint(slots: &[Slot]) -> (alloc::string::String, alloc::string::String) {
+        let error = decode(slots).expect_err("no instruction");
+        (error.to_string(), error.verifier_message().to_string())
+    }
+
+    #[test]
+    fn each_complaint_names_the_field_at_fault() {
+        let wide = slot(0x18, 1, 0, 0, 0);
+        let cases: [(&[Slot], &str, &str); 12] = [
+            (&[], "no slot left to decode", "last insn is not an exit or jmp"),
+            (&[slot(0x8f, 0, 0, 0, 0)], "unknown opcode 0x8f", "unknown opcode 8f"),
+            (&[slot(0x21, 0, 0, 0, 0)], "unknown opcode 0x21", "BPF_LDX uses reserved fields"),
+            (
+                &[slot(0x95, 0, 0, 0, 7)],
+                "BPF_EXIT (opcode 0x95) has reserved imm 7, not 0",
+                "BPF_EXIT uses reserved fields",
+            ),
+            (
+                &[slot(0xd4, 1, 0, 0, 17)],
+                "BPF_END (opcode 0xd4) has no form with imm 17",
+                "BPF_END uses reserved fields",
+            ),
+            (
+                &[slot(0xdb, 1, 2, 0, 0x42)],
+                "BPF_ATOMIC (opcode 0xdb) has no form with imm 66",
+                "BPF_ATOMIC uses invalid atomic opcode 42",
+            ),
+            (
+                &[slot(0xcb, 1, 2, 0, 0x01)],
+                "atomic operation 0x1 needs 4 or 8 bytes",
+                "invalid atomic operand size",
+            ),
+            (
+                &[slot(0xbf, 12, 11, 0, 0)],
+                "src names r11, the last register is r10",
+                "R11 is invalid",
+            ),
+            (&[wide], "wide load lacks its second slot", "invalid bpf_ld_imm64 insn"),
+            (
+                &[wide, slot(0, 0, 0, 1, 0)],
+                "second slot of a wide load holds more than an immediate",
+                "invalid bpf_ld_imm64 insn",
+            ),
+            (
+                &[slot(0x18, 1, 1, 0, 3), slot(0, 0, 0, 0, 1)],
+                "wide load with src 1 has an upper half that is not 0",
+                "unrecognized bpf_ld_imm64 insn",
+            ),
+            (
+                &[slot(0x18, 1, 7, 0, 0), slot(0, 0, 0, 0, 0)],
+                "BPF_LD_IMM64 (opcode 0x18) has no form with src 7",
+                "unrecognized bpf_ld_imm64 insn",
+            ),
+        ];
+        for (slots, ours, kernels) in cases {
+            assert_eq!(complaint(slots), (ours.into(), kernels.into()));
+        }
+    }
+
+    #[test]
+    fn fields_beyond_their_bits_are_not_taken_for_smaller_ones() {
+        // A slot made by hand can hold more than a nibble.
+        assert!(decode(&[slot(0x95, 16, 0, 0, 0)]).is_err());
+        assert!(decode(&[slot(0xbf, 1, 0x12, 0, 0)]).is_err());
+    }
+}

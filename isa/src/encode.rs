@@ -152,3 +152,34 @@ impl Slot {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::decode::decode;
+    use crate::insn::{SignExtend, Size, Width};
+
+    #[test]
+    fn a_jump_that_is_too_far_becomes_long() {
+        let near = Insn::Jump { form: JumpForm::Short, off: -32768 };
+        assert_eq!(decode(&[encode(&near).0]), Ok(near));
+        for off in [-32769, 32768, i32::MIN] {
+            let far = Insn::Jump { form: JumpForm::Short, off };
+            let long = Insn::Jump { form: JumpForm::Long, off };
+            assert_eq!(decode(&[encode(&far).0]), Ok(long));
+        }
+    }
+
+    #[test]
+    fn what_the_isa_does_not_define_is_not_decoded() {
+        let (dst, src, base, off) = (Reg::R1, Reg::R2, Reg::R2, 0);
+        for insn in [
+            Insn::Load { size: Size::Dw, signed: true, dst, base, off },
+            Insn::MovSx { width: Width::W32, dst, src, from: SignExtend::From32 },
+            Insn::LdAbs { size: Size::Dw, imm: 0 },
+            Insn::LdInd { size: Size::Dw, src, imm: 0 },
+        ] {
+            assert!(decode(&[encode(&insn).0]).is_err(), "{insn}");
+        }
+    }
+}

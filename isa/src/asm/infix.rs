@@ -34,41 +34,18 @@ impl<'a> Line<'a> {
         if word == "lock" && self.peek_second() == "*" {
             return self.lock().map(Some);
         }
-        let keyword = ROWS.iter().map(|row| row.kind).find(|kind| kind.row().sign == word);
-        let Some(kind) = keyword else {
-            return Ok(None);
-        };
-        let jump = |form| move |off| Insn::Jump { form, off };
-        let item = match kind {
-            Kind::Jump(JumpForm::Short) => {
-                self.accept(word);
-                self.short_jump(|off| jump(JumpForm::Short)(off.into()))?
+        let start = self.save();
+        let item = match self.sign(|row| Some(row.kind)) {
+            Some(Kind::Jump(form)) => self.jump(form)?,
+            Some(Kind::MayGoto) => self.short_jump(|off| Insn::MayGoto { off })?,
+            Some(Kind::Call(_)) => self.call()?,
+            Some(Kind::CallX) => Insn::CallX { target: self.register_of(Width::W64)? }.into(),
+            Some(Kind::Exit) => Insn::Exit.into(),
+            Some(Kind::StoreRelease) => self.store_release()?.into(),
+            _ => {
+                self.restore(start);
+                return Ok(None);
             }
-            Kind::Jump(form @ JumpForm::Long) => {
-                self.accept(word);
-                self.long_jump(jump(form))?
-            }
-            Kind::MayGoto => {
-                self.accept(word);
-                self.short_jump(|off| Insn::MayGoto { off })?
-            }
-            Kind::Call(_) => {
-                self.accept(word);
-                self.call()?
-            }
-            Kind::CallX => {
-                self.accept(word);
-                Insn::CallX { target: self.register_of(Width::W64)? }.into()
-            }
-            Kind::Exit => {
-                self.accept(word);
-                Insn::Exit.into()
-            }
-            Kind::StoreRelease => {
-                self.accept(word);
-                self.store_release()?.into()
-            }
-            _ => return Ok(None),
         };
         Ok(Some(item))
     }

@@ -2,7 +2,7 @@
 
 use super::AsmErrorKind;
 use super::parse::{Item, Line, MapFd, Parsed};
-use crate::insn::{AtomicOp, AtomicSize, Imm64, Insn, JumpForm, Operand, Reg, Size, Width};
+use crate::insn::{AtomicOp, AtomicSize, Imm64, Insn, Operand, Reg, Size, Width};
 use crate::kind::Kind;
 use crate::opcode::Span;
 use crate::table::{ROWS, Row};
@@ -72,10 +72,7 @@ impl<'a> Line<'a> {
                 let imm = if self.accept(",") { self.imm32()? } else { 0 };
                 Insn::LdInd { size, src, imm }.into()
             }
-            Kind::Jump(form @ JumpForm::Short) => {
-                self.short_jump(|off| Insn::Jump { form, off: off.into() })?
-            }
-            Kind::Jump(form @ JumpForm::Long) => self.long_jump(|off| Insn::Jump { form, off })?,
+            Kind::Jump(form) => self.jump(form)?,
             Kind::Branch(op) => {
                 let (dst, src) = self.two_operands()?;
                 self.expect(",")?;

@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 
 use super::lex::{Position, Token, TokenKind, tokens};
 use super::{AsmError, AsmErrorKind};
-use crate::insn::{Insn, Operand, Reg, Width};
+use crate::insn::{Insn, JumpForm, Operand, Reg, Width};
 
 /// An instruction whose offset may still be a name.
 pub(super) struct Item<'a> {
@@ -315,6 +315,14 @@ impl<'a> Line<'a> {
             }
         }
         Ok(target)
+    }
+
+    /// The target of an unconditional jump.
+    pub(super) fn jump(&mut self, form: JumpForm) -> Parsed<Item<'a>> {
+        match form {
+            JumpForm::Short => self.short_jump(|off| Insn::Jump { form, off: off.into() }),
+            JumpForm::Long => self.long_jump(|off| Insn::Jump { form, off }),
+        }
     }
 
     /// The target of a jump with a 16-bit offset; `insn` makes the instruction.

@@ -146,7 +146,7 @@ fn live_registers_are_the_verifiers() {
                 .iter()
                 .rev()
                 .map(|insn| {
-                    live = (live - insn.defs() | insn.uses()) - RegSet::of(Reg::FP);
+                    live = ((live - insn.defs()) | insn.uses()) - RegSet::of(Reg::FP);
                     live
                 })
                 .collect();
