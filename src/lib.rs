@@ -1,5 +1,50 @@
-//! facade
+//! The kernel's BPF, off-box: load eBPF objects and run their programs in userspace.
+//!
+//! This is the one crate that an embedder names. It joins the loader, the engines and the
+//! emulated kernel, and adds nothing of its own.
+//!
+//! | step | type | from |
+//! | --- | --- | --- |
+//! | say what is emulated | [`Engine`] | [`Engine::builder`] |
+//! | read an object file | [`Object`] | [`Engine::load`] |
+//! | choose a program | [`Module`] | [`Engine::prepare`] |
+//! | make its maps and memory | [`Instance`] | [`Engine::instantiate`] |
+//! | run it on an input | [`Outcome`] | [`Instance::run`] |
+//!
+//! ```no_run
+//! use ubpf::{Engine, Input};
+//!
+//! let engine = Engine::builder().build();
+//! let object = engine.load(&std::fs::read("filter.o")?)?;
+//! let module = engine.prepare(&object, "filter")?;
+//! let mut instance = engine.instantiate(&module)?;
+//! let packet = Input { data: std::fs::read("packet.bin")?, ..Input::default() };
+//! let outcome = instance.run(&packet)?;
+//! println!("returned {} after {} insns", outcome.output.retval, outcome.insns);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! Programs are not verified yet. So every module is [`Trust::Unverified`] and runs with every
+//! access checked: a program that the kernel would refuse ends in a trap at worst, never in
+//! memory outside its world.
+#![forbid(unsafe_code)]
+
+mod engine;
+mod error;
+mod instance;
+mod module;
+
+pub use engine::{Engine, EngineBuilder};
+pub use error::{Error, InstantiateError, RunError};
+pub use instance::{Event, Instance, Outcome};
+pub use module::{Module, Trust};
+
 pub use ubpf_abi as abi;
-pub use ubpf_isa as isa;
 pub use ubpf_abi::Kernel;
-pub use ubpf_vm::run::Input;
+pub use ubpf_abi::object::Object;
+pub use ubpf_helpers as platform;
+pub use ubpf_helpers::linux;
+pub use ubpf_isa as isa;
+pub use ubpf_loader as loader;
+pub use ubpf_vm as vm;
+pub use ubpf_vm::run::{Input, InputError, Output};

@@ -132,7 +132,7 @@ pub enum What {
     /// Disassembly, with the C source between
     #[default]
     Insns,
-    /// The executable form that the engines run
+    /// The executable form that engines run
     Code,
     /// Control-flow graph, in Graphviz's language
     Cfg,
@@ -210,16 +210,12 @@ impl FromStr for MapFile {
     fn from_str(s: &str) -> Result<Self, Self::Err> {
         let (name, file) =
             name_and(s).ok_or("expected NAME=FILE, such as blocklist=blocked.toml")?;
-        Ok(Self {
-            name: name.to_owned(),
-            file: file.into(),
-        })
+        Ok(Self { name: name.to_owned(), file: file.into() })
     }
 }
 
 fn name_and(s: &str) -> Option<(&str, &str)> {
-    s.split_once('=')
-        .filter(|(name, rest)| !name.is_empty() && !rest.is_empty())
+    s.split_once('=').filter(|(name, rest)| !name.is_empty() && !rest.is_empty())
 }
 
 /// A number in C's notation: decimal, `0x`, `0o` or `0b`, with an optional minus.
@@ -271,13 +267,7 @@ mod tests {
 
     #[test]
     fn assignments_need_both_sides() {
-        assert_eq!(
-            "mark=0x7".parse(),
-            Ok(CtxField {
-                name: "mark".into(),
-                value: 7
-            })
-        );
+        assert_eq!("mark=0x7".parse(), Ok(CtxField { name: "mark".into(), value: 7 }));
         assert!("mark".parse::<CtxField>().is_err());
         assert!("=1".parse::<CtxField>().is_err());
         assert!("m=".parse::<MapFile>().is_err());

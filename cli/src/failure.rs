@@ -45,12 +45,7 @@ impl Failure {
     }
 
     fn new(exit: Exit, message: impl Into<String>) -> Self {
-        Self {
-            exit,
-            message: message.into(),
-            cause: None,
-            hint: None,
-        }
+        Self { exit, message: message.into(), cause: None, hint: None }
     }
 
     /// The same with its cause.
@@ -71,6 +66,14 @@ impl Failure {
     #[must_use]
     pub const fn exit(&self) -> Exit {
         self.exit
+    }
+
+    /// Whether nobody reads the output any more, as after `| head`.
+    #[must_use]
+    pub fn is_closed_pipe(&self) -> bool {
+        let cause = self.cause.as_ref();
+        let error = cause.and_then(|e| e.downcast_ref::<std::io::Error>());
+        error.is_some_and(|e| e.kind() == std::io::ErrorKind::BrokenPipe)
     }
 
     /// The texts of its causes, outermost first.
@@ -98,7 +101,7 @@ impl Failure {
     ///
     /// # Errors
     /// The stream's.
-    pub fn print(&self, out: &mut impl Write) -> std::io::Result<()> {
+    pub fn print(&self, out: &mut dyn Write) -> std::io::Result<()> {
         let (error, note) = (style::ERROR, style::NOTE);
         writeln!(out, "{error}error:{error:#} {}", self.message)?;
         for cause in self.causes() {
@@ -117,7 +120,7 @@ impl fmt::Display for Failure {
     }
 }
 
-/// Standard output closed early (`| head`) and the like.
+/// The output, not an input: those are named where they are read.
 impl From<std::io::Error> for Failure {
     fn from(e: std::io::Error) -> Self {
         Self::unusable("cannot write the output").because(e)
@@ -131,9 +134,7 @@ mod tests {
     #[test]
     fn causes_follow_the_message_in_both_forms() {
         let inner = std::io::Error::other("disk on fire");
-        let failure = Failure::unusable("cannot read x.o")
-            .because(inner)
-            .hint("use water");
+        let failure = Failure::unusable("cannot read x.o").because(inner).hint("use water");
         assert_eq!(
             failure.to_json().to_string(),
             r#"{"error":{"message":"cannot read x.o","causes":["disk on fire"],"hint":"use water"}}"#

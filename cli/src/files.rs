@@ -50,11 +50,7 @@ pub fn read_text(path: &Path, max_bytes: u64) -> Result<String, Failure> {
 /// # Errors
 /// The file's.
 pub fn open(path: &Path) -> io::Result<Box<dyn Read + Send>> {
-    Ok(if path == Path::new("-") {
-        Box::new(io::stdin())
-    } else {
-        Box::new(File::open(path)?)
-    })
+    Ok(if path == Path::new("-") { Box::new(io::stdin()) } else { Box::new(File::open(path)?) })
 }
 
 /// Writes a whole file.
@@ -69,11 +65,7 @@ pub fn write(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
 /// A file's name for messages.
 #[must_use]
 pub fn name(path: &Path) -> String {
-    if path == Path::new("-") {
-        "standard input".into()
-    } else {
-        path.display().to_string()
-    }
+    if path == Path::new("-") { "standard input".into() } else { path.display().to_string() }
 }
 
 /// A TOML file, or a JSON file by its extension, as a JSON value.

@@ -26,12 +26,15 @@ pub const NAME: Style = AnsiColor::Cyan.on_default();
 /// Source code.
 pub const SOURCE: Style = AnsiColor::Blue.on_default();
 
-/// Columns of the terminal, or of `COLUMNS`; 80 where neither is known.
+/// Columns that a view is made for where nobody says how many there are.
+pub const USUAL_COLUMNS: usize = 80;
+
+/// Columns of the terminal, or of `COLUMNS`; `None` where neither is known, as in a pipe.
 #[must_use]
-pub fn columns() -> usize {
+pub fn columns() -> Option<usize> {
     let from_env = || std::env::var("COLUMNS").ok()?.parse().ok();
     let from_terminal = || terminal_size::terminal_size().map(|(w, _)| usize::from(w.0));
-    from_env().or_else(from_terminal).unwrap_or(80)
+    from_env().or_else(from_terminal)
 }
 
 /// `1 packet`, `2 packets`.
@@ -47,7 +50,7 @@ pub fn thousands(n: u64) -> String {
     let digits = n.to_string();
     let mut grouped = String::with_capacity(digits.len() + digits.len() / 3);
     for (i, digit) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i) % 3 == 0 {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
             grouped.push(' ');
         }
         grouped.push(digit);
@@ -63,11 +66,7 @@ pub fn duration(ns: u64) -> String {
         None => format!("{ns} ns"),
         Some((unit, name)) => {
             let value = ns as f64 / unit as f64;
-            let decimals = if value < 10.0 {
-                2
-            } else {
-                usize::from(value < 100.0)
-            };
+            let decimals = if value < 10.0 { 2 } else { usize::from(value < 100.0) };
             format!("{value:.decimals$} {name}")
         }
     }

@@ -57,22 +57,15 @@ impl Capture {
         let reader = create_reader(BUFFER_BYTES, file).map_err(|e| {
             Failure::unusable(format!("{name} is neither pcap nor pcapng")).because(reason(&e))
         })?;
-        Ok(Self {
-            name,
-            reader,
-            from,
-            interfaces: Vec::new(),
-            packets: 0,
-            first: None,
-        })
+        Ok(Self { name, reader, from, interfaces: Vec::new(), packets: 0, first: None })
     }
 
     /// The next packet.
     ///
     /// # Errors
     /// The file is damaged, or the packet is of a link type that the programs cannot take.
-    pub fn next(&mut self) -> Result<Option<Item>, Failure> {
-        let Some(packet) = self.packet()? else {
+    pub fn next_packet(&mut self) -> Result<Option<Item>, Failure> {
+        let Some(packet) = self.read_packet()? else {
             return Ok(None);
         };
         self.packets += 1;
@@ -92,16 +85,10 @@ impl Capture {
                 PacketLayer::Network => "they take Ethernet (1) and raw IP (101)",
             })
         })?;
-        Ok(Some(Item {
-            input: Input {
-                data,
-                ..Input::default()
-            },
-            captured: Some(captured),
-        }))
+        Ok(Some(Item { input: Input { data, ..Input::default() }, captured: Some(captured) }))
     }
 
-    fn packet(&mut self) -> Result<Option<Packet>, Failure> {
+    fn read_packet(&mut self) -> Result<Option<Packet>, Failure> {
         let mut refilled = false;
         loop {
             match self.reader.next() {
@@ -306,19 +293,15 @@ mod tests {
         writer.push(Duration::from_millis(1500), &[1; 60]);
         writer.push(Duration::from_millis(1750), &[2; 61]);
         let mut capture = open(&writer.into_bytes(), "round", PacketLayer::Link).unwrap();
-        let first = capture.next().unwrap().unwrap();
-        let second = capture.next().unwrap().unwrap();
+        let first = capture.next_packet().unwrap().unwrap();
+        let second = capture.next_packet().unwrap().unwrap();
         assert_eq!(first.input.data, [1; 60]);
         assert_eq!(second.input.data, [2; 61]);
         assert_eq!(
             second.captured,
-            Some(Captured {
-                number: 2,
-                since_first: Duration::from_millis(250),
-                cut_bytes: 0
-            })
+            Some(Captured { number: 2, since_first: Duration::from_millis(250), cut_bytes: 0 })
         );
-        assert!(capture.next().unwrap().is_none());
+        assert!(capture.next_packet().unwrap().is_none());
     }
 
     #[test]
@@ -332,7 +315,7 @@ mod tests {
                 assert!(len < 24, "a whole header must do");
                 continue;
             };
-            match capture.next() {
+            match capture.next_packet() {
                 Ok(None) => assert_eq!(len, 24, "only a file without packets ends well"),
                 Ok(Some(_)) => panic!("a packet out of {len} bytes"),
                 Err(e) => assert!(e.to_string().contains("damaged after packet 0")),
@@ -346,9 +329,6 @@ mod tests {
         let framed = frame(Linktype::RAW, ipv6.clone(), PacketLayer::Network).unwrap();
         assert_eq!(framed[12..], [0x86, 0xdd, 0x60, 1, 2]);
         assert_eq!(frame(Linktype::RAW, ipv6, PacketLayer::Link), None);
-        assert_eq!(
-            frame(Linktype(113), vec![0; 60], PacketLayer::Network),
-            None
-        );
+        assert_eq!(frame(Linktype(113), vec![0; 60], PacketLayer::Network), None);
     }
 }

@@ -7,6 +7,7 @@ use crate::files;
 use serde_json::{Map, Value};
 use std::path::Path;
 use thiserror::Error;
+use ubpf::Input;
 use ubpf::abi::ctx::{CtxField, CtxLayout};
 
 /// Why a table is not a context.
@@ -47,6 +48,29 @@ pub fn read(path: &Path, layout: &CtxLayout) -> Result<Vec<Vec<u8>>, Failure> {
     })
 }
 
+/// The context struct that an input describes, before the program runs: its bytes, and the fields
+/// set over them. What does not fit is left out; the run refuses it.
+#[must_use]
+pub fn given(input: &Input, layout: &CtxLayout) -> Vec<u8> {
+    let mut bytes = input.ctx.clone().unwrap_or_default();
+    bytes.resize(layout.size as usize, 0);
+    for (name, value) in &input.ctx_fields {
+        let (base, index) = match name.strip_suffix(']').and_then(|n| n.split_once('[')) {
+            Some((base, index)) => (base, index.parse().ok()),
+            None => (name.as_str(), Some(0)),
+        };
+        let place = layout.field(base).zip(index).and_then(|(field, index)| {
+            let elem = field.elem_size as usize;
+            let at = (field.off as usize).checked_add(elem.checked_mul(index)?)?;
+            bytes.get_mut(at..at.checked_add(elem)?)
+        });
+        if let Some(place) = place {
+            place.iter_mut().zip(value.to_le_bytes()).for_each(|(to, from)| *to = from);
+        }
+    }
+    bytes
+}
+
 fn contexts(table: &Value, layout: &CtxLayout) -> Result<Vec<Vec<u8>>, FieldError> {
     let table = table.as_object().ok_or(FieldError::NotATable)?;
     match table.get("run") {
@@ -66,17 +90,10 @@ fn context(table: &Map<String, Value>, layout: &CtxLayout) -> Result<Vec<u8>, Fi
         let field = layout.field(name).ok_or_else(|| FieldError::Unknown {
             layout: layout.name,
             field: name.clone(),
-            known: layout
-                .fields
-                .iter()
-                .map(|f| f.name)
-                .collect::<Vec<_>>()
-                .join(", "),
+            known: layout.fields.iter().map(|f| f.name).collect::<Vec<_>>().join(", "),
         })?;
         let at = field.off as usize;
-        let target = bytes
-            .get_mut(at..at + field.size as usize)
-            .ok_or_else(|| shape(field))?;
+        let target = bytes.get_mut(at..at + field.size as usize).ok_or_else(|| shape(field))?;
         encode(field, value, target)?;
     }
     Ok(bytes)
@@ -148,11 +165,7 @@ mod tests {
     const LAYOUT: CtxLayout = CtxLayout {
         name: "sample",
         size: 16,
-        fields: &[
-            field("a", 0, 4, 4),
-            field("cb", 4, 8, 4),
-            field("b", 12, 2, 2),
-        ],
+        fields: &[field("a", 0, 4, 4), field("cb", 4, 8, 4), field("b", 12, 2, 2)],
     };
 
     #[test]
@@ -160,9 +173,7 @@ mod tests {
         let table = json!({"a": 1, "cb": [2, "0x3"], "b": -2});
         assert_eq!(
             contexts(&table, &LAYOUT),
-            Ok(vec![vec![
-                1, 0, 0, 0, 2, 0, 0, 0, 3, 0, 0, 0, 0xfe, 0xff, 0, 0
-            ]])
+            Ok(vec![vec![1, 0, 0, 0, 2, 0, 0, 0, 3, 0, 0, 0, 0xfe, 0xff, 0, 0]])
         );
     }
 
@@ -176,27 +187,12 @@ mod tests {
     #[test]
     fn what_does_not_fit_is_refused() {
         for (bad, message) in [
-            (
-                json!({"c": 1}),
-                "struct sample has no field `c`; it has a, cb, b",
-            ),
-            (
-                json!({"a": 1_u64 << 32}),
-                "`a` takes a number of at most 32 bits",
-            ),
-            (
-                json!({"b": -32769}),
-                "`b` takes a number of at most 16 bits",
-            ),
+            (json!({"c": 1}), "struct sample has no field `c`; it has a, cb, b"),
+            (json!({"a": 1_u64 << 32}), "`a` takes a number of at most 32 bits"),
+            (json!({"b": -32769}), "`b` takes a number of at most 16 bits"),
             (json!({"a": [1]}), "`a` takes a number of at most 32 bits"),
-            (
-                json!({"cb": [1, 2, 3]}),
-                "`cb` takes at most 2 numbers of at most 32 bits each",
-            ),
-            (
-                json!([1]),
-                "expected a table of fields, or an array `run` of such tables",
-            ),
+            (json!({"cb": [1, 2, 3]}), "`cb` takes at most 2 numbers of at most 32 bits each"),
+            (json!([1]), "expected a table of fields, or an array `run` of such tables"),
         ] {
             assert_eq!(contexts(&bad, &LAYOUT).unwrap_err().to_string(), message);
         }

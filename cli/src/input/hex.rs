@@ -32,10 +32,8 @@ pub fn parse(text: &str) -> Result<Vec<u8>, HexError> {
         let code = line.split('#').next().unwrap_or("");
         let separators = |c: char| c.is_whitespace() || matches!(c, ':' | ',' | '-');
         for group in code.split(separators) {
-            let digits = group
-                .strip_prefix("0x")
-                .or_else(|| group.strip_prefix("0X"))
-                .unwrap_or(group);
+            let digits =
+                group.strip_prefix("0x").or_else(|| group.strip_prefix("0X")).unwrap_or(group);
             parse_group(digits, index + 1, &mut bytes)?;
         }
     }
@@ -83,13 +81,7 @@ mod tests {
 
     #[test]
     fn errors_name_the_line() {
-        assert_eq!(
-            parse("00\n0g"),
-            Err(HexError::NotADigit {
-                line: 2,
-                found: 'g'
-            })
-        );
+        assert_eq!(parse("00\n0g"), Err(HexError::NotADigit { line: 2, found: 'g' }));
         assert_eq!(parse("00 1"), Err(HexError::HalfAByte { line: 1 }));
         assert_eq!(parse("123"), Err(HexError::HalfAByte { line: 1 }));
     }

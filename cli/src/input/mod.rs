@@ -78,10 +78,8 @@ impl Inputs {
                     "hex" => vec![hex_file(path)?.data],
                     _ => vec![files::read(path, MAX_INPUT_BYTES)?],
                 };
-                let inputs = contexts.into_iter().map(|ctx| Input {
-                    ctx: Some(ctx),
-                    ..Input::default()
-                });
+                let inputs =
+                    contexts.into_iter().map(|ctx| Input { ctx: Some(ctx), ..Input::default() });
                 Ok(Self::Listed(inputs.collect::<Vec<_>>().into_iter()))
             }
         }
@@ -97,19 +95,14 @@ impl Inputs {
     ///
     /// # Errors
     /// The capture is damaged from here on.
-    pub fn next(&mut self, ctx_fields: &[CtxField]) -> Result<Option<Item>, Failure> {
+    pub fn next_item(&mut self, ctx_fields: &[CtxField]) -> Result<Option<Item>, Failure> {
         let item = match self {
-            Self::Listed(inputs) => inputs.next().map(|input| Item {
-                input,
-                captured: None,
-            }),
-            Self::Captured(capture) => capture.next()?,
+            Self::Listed(inputs) => inputs.next().map(|input| Item { input, captured: None }),
+            Self::Captured(capture) => capture.next_packet()?,
         };
         Ok(item.map(|mut item| {
-            item.input.ctx_fields = ctx_fields
-                .iter()
-                .map(|field| (field.name.clone(), field.value))
-                .collect();
+            item.input.ctx_fields =
+                ctx_fields.iter().map(|field| (field.name.clone(), field.value)).collect();
             item
         }))
     }
@@ -123,10 +116,7 @@ fn hex_file(path: &Path) -> Result<Input, Failure> {
     let text = files::read_text(path, 4 * MAX_INPUT_BYTES)?;
     let data = hex::parse(&text)
         .map_err(|e| Failure::unusable(format!("{} is not hex text", path.display())).because(e))?;
-    Ok(Input {
-        data,
-        ..Input::default()
-    })
+    Ok(Input { data, ..Input::default() })
 }
 
 fn extension(path: &Path) -> &str {

@@ -3,19 +3,25 @@
 //! Programs change packets in two ways: they overwrite bytes, and they move the boundary of the
 //! data (grow or shrink head, tail or the room behind the Ethernet header). So a change is one
 //! splice, of as many bytes as the length changed by, at the place that leaves most bytes as
-//! they were; everything else is compared in place.
+//! they were (of several such places, the one where programs usually do it); everything else is
+//! compared in place.
 //!
 //! ```text
 //!   before  aaaaaa|bbbbbbbbbb            removed or inserted at `at`, the rest aligned
 //!   after   aaaaaa|++++|bbbxbbbbbb
 //! ```
 
-use crate::style::{DIM, HEADING, NEW, NOTE, OLD};
+use crate::style::{DIM, HEADING, NEW, OLD, USUAL_COLUMNS};
 use anstyle::Style;
 use std::io::{self, Write};
 
 /// Unchanged rows shown around and instead of long unchanged stretches.
 const CONTEXT_ROWS: usize = 4;
+
+/// Where encapsulation is put: behind the Ethernet header.
+const ETH_HLEN: usize = 14;
+/// Where VLAN tags are put: before the Ethernet header's type.
+const ETH_TYPE_OFF: usize = 12;
 
 /// How a packet changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,18 +58,22 @@ impl<'a> Change<'a> {
         let shorter = before.len().min(after.len());
         let same = |a: &[u8], b: &[u8]| a.iter().zip(b).map(|(a, b)| a == b).collect::<Vec<_>>();
         let from_start = same(&before[..shorter], &after[..shorter]);
-        let from_end = same(
-            &before[before.len() - shorter..],
-            &after[after.len() - shorter..],
-        );
-        let mut kept = from_end.iter().filter(|&&same| same).count();
-        let (mut at, mut best) = (0, kept);
-        for (i, (&head, &tail)) in from_start.iter().zip(&from_end).enumerate() {
-            kept = kept + usize::from(head) - usize::from(tail);
-            if kept >= best {
-                (at, best) = (i + 1, kept);
-            }
-        }
+        let from_end = same(&before[before.len() - shorter..], &after[after.len() - shorter..]);
+        // Bytes that stay as they are when the splice is made at 0, 1, 2, …
+        let at_head = from_end.iter().filter(|&&same| same).count();
+        let moved = from_start.iter().zip(&from_end);
+        let kept = moved.scan(at_head, |kept, (&head, &tail)| {
+            *kept = *kept + usize::from(head) - usize::from(tail);
+            Some(*kept)
+        });
+        let kept: Vec<usize> = std::iter::once(at_head).chain(kept).collect();
+        let most = kept.iter().copied().max().unwrap_or(0);
+        let likely = [0, shorter, ETH_HLEN, ETH_TYPE_OFF];
+        let at = likely
+            .into_iter()
+            .find(|&at| kept.get(at) == Some(&most))
+            .or_else(|| kept.iter().rposition(|&n| n == most))
+            .unwrap_or(0);
         Self { before, after, at }
     }
 
@@ -84,21 +94,11 @@ impl<'a> Change<'a> {
         let head = kept(0, &before[..at], &after[..at]);
         if after.len() > before.len() {
             let end = at + (after.len() - before.len());
-            let inserted = Segment::Inserted {
-                off: at,
-                after: &after[at..end],
-            };
-            [
-                head,
-                Some(inserted),
-                kept(end, &before[at..], &after[end..]),
-            ]
+            let inserted = Segment::Inserted { off: at, after: &after[at..end] };
+            [head, Some(inserted), kept(end, &before[at..], &after[end..])]
         } else {
             let end = at + (before.len() - after.len());
-            let removed = Segment::Removed {
-                off: at,
-                before: &before[at..end],
-            };
+            let removed = Segment::Removed { off: at, before: &before[at..end] };
             [head, Some(removed), kept(at, &before[end..], &after[at..])]
         }
     }
@@ -118,16 +118,12 @@ impl<'a> Change<'a> {
                 Segment::Kept { before, after, .. } => {
                     changed += before.iter().zip(after).filter(|(b, a)| b != a).count();
                 }
-                Segment::Inserted { off, after } => words.push(format!(
-                    "{} inserted{}",
-                    after.len(),
-                    place(off, self.before.len())
-                )),
-                Segment::Removed { off, before } => words.push(format!(
-                    "{} removed{}",
-                    before.len(),
-                    place(off, self.after.len())
-                )),
+                Segment::Inserted { off, after } => {
+                    words.push(format!("{} inserted{}", after.len(), place(off, self.before.len())))
+                }
+                Segment::Removed { off, before } => {
+                    words.push(format!("{} removed{}", before.len(), place(off, self.after.len())))
+                }
             }
         }
         if changed > 0 {
@@ -145,7 +141,7 @@ impl<'a> Change<'a> {
     ///
     /// # Errors
     /// The stream's.
-    pub fn print(&self, out: &mut impl Write, columns: usize) -> io::Result<()> {
+    pub fn print(&self, out: &mut dyn Write, columns: Option<usize>) -> io::Result<()> {
         writeln!(out, "{HEADING}packet{HEADING:#}  {}", self.summary())?;
         let width = row_bytes(columns);
         for segment in self.segments().into_iter().flatten() {
@@ -171,7 +167,7 @@ impl<'a> Change<'a> {
 
 /// Rows of a stretch whose bytes were compared in place, without long unchanged middles.
 fn kept(
-    out: &mut impl Write,
+    out: &mut dyn Write,
     off: usize,
     before: &[u8],
     after: &[u8],
@@ -217,7 +213,7 @@ fn kept(
 ///
 /// # Errors
 /// The stream's.
-pub fn print_bytes(out: &mut impl Write, bytes: &[u8], columns: usize) -> io::Result<()> {
+pub fn print_bytes(out: &mut dyn Write, bytes: &[u8], columns: Option<usize>) -> io::Result<()> {
     let width = row_bytes(columns);
     for (i, row) in bytes.chunks(width).enumerate() {
         let cells = row.iter().map(|&byte| Some((byte, Style::new())));
@@ -227,8 +223,8 @@ pub fn print_bytes(out: &mut impl Write, bytes: &[u8], columns: usize) -> io::Re
 }
 
 /// Bytes that a row may have: offset, two digits and a blank each, and the character.
-const fn row_bytes(columns: usize) -> usize {
-    match columns {
+fn row_bytes(columns: Option<usize>) -> usize {
+    match columns.unwrap_or(USUAL_COLUMNS) {
         0..43 => 4,
         43..76 => 8,
         _ => 16,
@@ -236,7 +232,7 @@ const fn row_bytes(columns: usize) -> usize {
 }
 
 fn print_row(
-    out: &mut impl Write,
+    out: &mut dyn Write,
     mark: &str,
     mark_style: Style,
     off: usize,
@@ -244,10 +240,7 @@ fn print_row(
     width: usize,
 ) -> io::Result<()> {
     let cells: Vec<_> = cells.collect();
-    write!(
-        out,
-        "{mark_style}{mark}{mark_style:#} {DIM}{off:04x}{DIM:#}  "
-    )?;
+    write!(out, "{mark_style}{mark}{mark_style:#} {DIM}{off:04x}{DIM:#}  ")?;
     for i in 0..width {
         if i == 8 {
             write!(out, " ")?;
@@ -271,14 +264,6 @@ fn print_row(
     writeln!(out)
 }
 
-/// Writes the packet's length and a note instead of its bytes.
-///
-/// # Errors
-/// The stream's.
-pub fn print_gone(out: &mut impl Write) -> io::Result<()> {
-    writeln!(out, "{HEADING}packet{HEADING:#}  {NOTE}none{NOTE:#}")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -286,9 +271,7 @@ mod tests {
 
     fn text(before: &[u8], after: &[u8], columns: usize) -> String {
         let mut out = anstream::StripStream::new(Vec::new());
-        Change::between(before, after)
-            .print(&mut out, columns)
-            .unwrap();
+        Change::between(before, after).print(&mut out, Some(columns)).unwrap();
         String::from_utf8(out.into_inner()).unwrap()
     }
 
@@ -308,10 +291,7 @@ mod tests {
         let mut tunnelled = packet.clone();
         tunnelled.splice(14..14, [0xee; 20]);
         tunnelled[0] = 0xff;
-        assert_eq!(
-            summary(&tunnelled),
-            "80 bytes, 1 changed, 20 inserted at byte 14"
-        );
+        assert_eq!(summary(&tunnelled), "80 bytes, 1 changed, 20 inserted at byte 14");
 
         let mut grown = packet.clone();
         grown.extend([0; 4]);

@@ -1,0 +1,102 @@
+//! A capture's packets, a line each, and what they came to.
+
+use super::{End, Report, Run, Subject};
+use crate::style::{self, BAD, DIM, HEADING};
+use std::collections::BTreeMap;
+use std::io::{self, Write};
+
+/// Writes a line a packet, and a summary.
+#[derive(Debug, Default)]
+pub struct PacketTable {
+    verdicts: BTreeMap<String, u64>,
+    packets: u64,
+    insns: u64,
+    ns: u64,
+    cut: u64,
+}
+
+impl Report for PacketTable {
+    fn begin(&mut self, out: &mut dyn Write, subject: &Subject<'_>) -> io::Result<()> {
+        super::detail::title(out, subject)?;
+        writeln!(
+            out,
+            "{HEADING}{:>6}  {:>12}  {:>5}  {:>5}  {:16}  {:>7}  {:>8}{HEADING:#}",
+            "packet", "time", "in", "out", "verdict", "insns", "took"
+        )
+    }
+
+    fn run(&mut self, out: &mut dyn Write, subject: &Subject<'_>, run: &Run<'_>) -> io::Result<()> {
+        self.packets += 1;
+        let captured = run.item.captured;
+        let number = captured.map_or(self.packets, |c| c.number);
+        let time = captured.map_or(0.0, |c| c.since_first.as_secs_f64());
+        self.cut += u64::from(captured.is_some_and(|c| c.cut_bytes > 0));
+        let bytes = run.item.input.data.len();
+        write!(out, "{number:6}  {time:12.6}  {bytes:5}  ")?;
+        let verdict = match run.end {
+            End::Returned(outcome) => {
+                let retval = outcome.output.retval;
+                let name = subject.return_name(retval);
+                let verdict = name.map_or_else(|| retval.to_string(), str::to_owned);
+                let color = super::detail::verdict_style(name);
+                let data = outcome.output.data.as_ref();
+                let bytes = data.map_or_else(|| "-".to_owned(), |data| data.len().to_string());
+                let took = style::duration(outcome.mean_ns());
+                let insns = outcome.insns;
+                self.insns += insns;
+                self.ns = self.ns.saturating_add(outcome.mean_ns());
+                writeln!(out, "{bytes:>5}  {color}{verdict:16}{color:#}  {insns:7}  {took:>8}")?;
+                verdict
+            }
+            End::Refused(e) => {
+                writeln!(out, "{:>5}  {BAD}refused{BAD:#}: {e}", "-")?;
+                "refused".to_owned()
+            }
+            End::Trapped(trap) => {
+                writeln!(out, "{:>5}  {BAD}trap{BAD:#}: {}", "-", trap.message())?;
+                "trap".to_owned()
+            }
+        };
+        *self.verdicts.entry(verdict).or_default() += 1;
+        for line in run.trace {
+            writeln!(out, "        {DIM}trace{DIM:#}  {line}")?;
+        }
+        for event in run.events {
+            super::detail::event(out, "        ", subject, event)?;
+        }
+        match run.maps {
+            Some(maps) => super::values::print_maps(out, subject.program, maps),
+            None => Ok(()),
+        }
+    }
+
+    fn end(&mut self, out: &mut dyn Write, _: &Subject<'_>) -> io::Result<()> {
+        let Some(packets) = std::num::NonZeroU64::new(self.packets) else {
+            return writeln!(out, "\nthe capture holds no packets");
+        };
+        writeln!(out, "\n{HEADING}{}{HEADING:#}", style::count(self.packets, "packet"))?;
+        for (verdict, &n) in &self.verdicts {
+            let percent = n as f64 * 100.0 / self.packets as f64;
+            let color = super::detail::verdict_style(Some(verdict));
+            writeln!(
+                out,
+                "  {color}{verdict:16}{color:#}  {:>9}  {percent:5.1} %",
+                style::thousands(n)
+            )?;
+        }
+        writeln!(
+            out,
+            "  {} insns and {} a packet",
+            style::thousands(self.insns / packets),
+            style::duration(self.ns / packets)
+        )?;
+        if self.cut > 0 {
+            writeln!(
+                out,
+                "  {} cut short by the capture ran as they are",
+                style::count(self.cut, "packet")
+            )?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,206 @@
+//! The engine: what is emulated, and the way from a file to a program.
+
+use crate::error::InstantiateError;
+use crate::instance::Instance;
+use crate::module::{Module, Trust};
+use std::sync::Arc;
+use ubpf_abi::Kernel;
+use ubpf_abi::btf::Btf;
+use ubpf_abi::object::Object;
+use ubpf_abi::prog_type::ProgType;
+use ubpf_helpers::env::EnvConfig;
+use ubpf_loader::{LoadError, LoadOptions};
+use ubpf_vm::registry::{HelperDef, MapTypeDef, ProgTypeDef, Registry};
+
+/// What programs are loaded for and run on. Cheap to clone and to share between threads.
+#[derive(Clone)]
+pub struct Engine {
+    registry: Arc<Registry>,
+    options: LoadOptions,
+    env: EnvConfig,
+    budget: Option<u64>,
+}
+
+/// An [`Engine`] to be.
+#[derive(Clone)]
+pub struct EngineBuilder {
+    registry: Registry,
+    options: LoadOptions,
+    env: EnvConfig,
+    budget: Option<u64>,
+}
+
+impl Default for EngineBuilder {
+    fn default() -> Self {
+        Self {
+            registry: ubpf_helpers::linux(),
+            options: LoadOptions::default(),
+            env: EnvConfig::default(),
+            budget: None,
+        }
+    }
+}
+
+impl EngineBuilder {
+    /// Replaces what Linux has by another set of helpers, map types and program types.
+    #[must_use]
+    pub fn platform(mut self, registry: Registry) -> Self {
+        self.registry = registry;
+        self
+    }
+
+    /// Adds a helper, or replaces the one with its number.
+    #[must_use]
+    pub fn helper(mut self, def: HelperDef) -> Self {
+        self.registry.add_helper(def);
+        self
+    }
+
+    /// Adds a map type, or replaces its definition.
+    #[must_use]
+    pub fn map_type(mut self, def: MapTypeDef) -> Self {
+        self.registry.add_map_type(def);
+        self
+    }
+
+    /// Adds a program type, or replaces its definition.
+    #[must_use]
+    pub fn prog_type(mut self, def: ProgTypeDef) -> Self {
+        self.registry.add_prog_type(def);
+        self
+    }
+
+    /// Emulates this kernel; 6.18 by default.
+    #[must_use]
+    pub const fn kernel(mut self, kernel: Kernel) -> Self {
+        self.options.kernel = kernel;
+        self
+    }
+
+    /// Resolves CO-RE relocations against these types; against the object's own by default.
+    #[must_use]
+    pub fn target_btf(mut self, btf: Option<Arc<Btf>>) -> Self {
+        self.options.target_btf = btf;
+        self
+    }
+
+    /// Fills `.kconfig` externs from lines of `CONFIG_NAME=value`.
+    #[must_use]
+    pub fn kconfig(mut self, config: String) -> Self {
+        self.options.kconfig = Some(config);
+        self
+    }
+
+    /// The world around the programs; one CPU, the host's clocks and `lo` by default.
+    #[must_use]
+    pub fn environment(mut self, env: EnvConfig) -> Self {
+        self.env = env;
+        self
+    }
+
+    /// Instructions that a run may execute; some seconds' worth by default.
+    #[must_use]
+    pub const fn budget(mut self, insns: u64) -> Self {
+        self.budget = Some(insns);
+        self
+    }
+
+    /// The engine. Of what the platform offers, it has what the emulated kernel has.
+    #[must_use]
+    pub fn build(self) -> Engine {
+        let registry = of_kernel(&self.registry, self.options.kernel);
+        Engine {
+            registry: Arc::new(registry),
+            options: self.options,
+            env: self.env,
+            budget: self.budget,
+        }
+    }
+}
+
+/// The definitions that exist in this kernel.
+fn of_kernel(registry: &Registry, kernel: Kernel) -> Registry {
+    let mut kept = Registry::new();
+    for def in registry.helpers().filter(|def| kernel.has(def.decl.since)) {
+        kept.add_helper(*def);
+    }
+    for def in registry.map_types().filter(|def| kernel.has(def.decl.map_type.since())) {
+        kept.add_map_type(*def);
+    }
+    for def in registry.prog_types().filter(|def| kernel.has(def.decl.prog_type.since())) {
+        kept.add_prog_type(*def);
+    }
+    kept
+}
+
+impl Engine {
+    /// An engine to be, with Linux's helpers, map types and program types.
+    #[must_use]
+    pub fn builder() -> EngineBuilder {
+        EngineBuilder::default()
+    }
+
+    /// What is emulated.
+    #[must_use]
+    pub const fn registry(&self) -> &Arc<Registry> {
+        &self.registry
+    }
+
+    /// Which kernel is emulated.
+    #[must_use]
+    pub const fn kernel(&self) -> Kernel {
+        self.options.kernel
+    }
+
+    /// The world around the programs.
+    #[must_use]
+    pub const fn environment(&self) -> &EnvConfig {
+        &self.env
+    }
+
+    /// Instructions that a run may execute, when the host said so.
+    #[must_use]
+    pub const fn budget(&self) -> Option<u64> {
+        self.budget
+    }
+
+    /// Reads an object file.
+    ///
+    /// # Errors
+    /// [`LoadError`] says which section and symbol cannot be used, and why.
+    pub fn load(&self, bytes: &[u8]) -> Result<Arc<Object>, LoadError> {
+        ubpf_loader::load(bytes, &self.options).map(Arc::new)
+    }
+
+    /// Links the program of the function `entry` with what it reaches.
+    ///
+    /// # Errors
+    /// [`LoadError`] when there is no such program, or its section's name gives no type.
+    pub fn prepare(&self, object: &Arc<Object>, entry: &str) -> Result<Module, LoadError> {
+        self.prepare_as(object, Some(entry), None)
+    }
+
+    /// The same for the object's only program where `entry` is `None`, and of the type
+    /// `prog_type` where the section's name gives none or another.
+    ///
+    /// # Errors
+    /// As [`Engine::prepare`], and when there are several programs to choose from.
+    pub fn prepare_as(
+        &self,
+        object: &Arc<Object>,
+        entry: Option<&str>,
+        prog_type: Option<ProgType>,
+    ) -> Result<Module, LoadError> {
+        let index = ubpf_loader::find_program(object, entry)?;
+        let program = ubpf_loader::link(object, index, prog_type)?;
+        Ok(Module::new(Arc::clone(object), Arc::new(program), Trust::Unverified))
+    }
+
+    /// Makes a world for a program: its maps, its memory, and the programs it can tail-call.
+    ///
+    /// # Errors
+    /// [`InstantiateError`] names the map or instruction that cannot exist here.
+    pub fn instantiate(&self, module: &Module) -> Result<Instance, InstantiateError> {
+        Instance::new(self, module)
+    }
+}

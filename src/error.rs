@@ -1,0 +1,121 @@
+//! Errors of the steps from a module to an outcome.
+
+use ubpf_abi::map::MapType;
+use ubpf_abi::prog_type::ProgType;
+use ubpf_abi::{Errno, Trap, Version};
+use ubpf_loader::LoadError;
+use ubpf_vm::engine::CompileError;
+use ubpf_vm::lower::LowerError;
+use ubpf_vm::mem::MemError;
+use ubpf_vm::run::InputError;
+
+/// Whatever can go wrong, for callers that do not care at which step.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The object cannot be used.
+    #[error(transparent)]
+    Load(#[from] LoadError),
+    /// The program cannot be run here.
+    #[error(transparent)]
+    Instantiate(#[from] InstantiateError),
+    /// A run did not come to its end.
+    #[error(transparent)]
+    Run(#[from] RunError),
+}
+
+/// Why a program cannot be run here.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum InstantiateError {
+    /// Its type is not emulated, or not there yet in the emulated kernel.
+    #[error(
+        "programs of type {prog_type} cannot be run here; Linux has them since {since}, `ubpf features` lists what is emulated"
+    )]
+    ProgType {
+        /// The type.
+        prog_type: ProgType,
+        /// The kernel that brought it.
+        since: Version,
+    },
+    /// A map's type does not exist, is not emulated, or not there yet in the emulated kernel.
+    #[error("map `{name}` cannot exist here: nothing emulates {}", type_name(.map_type))]
+    MapType {
+        /// The map.
+        name: String,
+        /// Its type, or a number that is none.
+        map_type: Result<MapType, u32>,
+    },
+    /// The emulated kernel refuses to create a map.
+    #[error(
+        "map `{name}` cannot be created ({map_type}, {key_size}-byte keys, {value_size}-byte values, {max_entries} entries)"
+    )]
+    CreateMap {
+        /// The map.
+        name: String,
+        /// Its type.
+        map_type: MapType,
+        /// Bytes in a key.
+        key_size: u32,
+        /// Bytes in a value.
+        value_size: u32,
+        /// Entries at most.
+        max_entries: u32,
+        /// What bpf(2) would return.
+        source: Errno,
+    },
+    /// A map does not take what the object initialises it with.
+    #[error("map `{name}` cannot be initialised")]
+    InitMap {
+        /// The map.
+        name: String,
+        /// What bpf(2) would return.
+        source: Errno,
+    },
+    /// A program that a prog array refers to cannot be linked.
+    #[error("program `{name}`, which map `{map}` refers to, cannot be linked")]
+    LinkSlot {
+        /// The program.
+        name: String,
+        /// The prog array.
+        map: String,
+        /// Why.
+        source: LoadError,
+    },
+    /// A program uses what does not exist here.
+    #[error("program `{name}` cannot be run here")]
+    Lower {
+        /// The program.
+        name: String,
+        /// Which instruction, and why.
+        source: LowerError,
+    },
+    /// The engine cannot run the program.
+    #[error(transparent)]
+    Compile(#[from] CompileError),
+    /// Guest memory cannot be had.
+    #[error("the program's memory cannot be set up")]
+    Memory(#[from] MemError),
+    /// There are more programs than a world holds.
+    #[error("too many programs")]
+    TooManyPrograms(#[source] Errno),
+}
+
+fn type_name(map_type: &Result<MapType, u32>) -> String {
+    match map_type {
+        Ok(map_type) => format!("type {map_type} (in Linux since {})", map_type.since()),
+        Err(id) => format!("type {id}, which Linux does not have either"),
+    }
+}
+
+/// Why a run did not come to its end.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RunError {
+    /// The input was refused before the program ran, or its result afterwards.
+    #[error(transparent)]
+    Input(#[from] InputError),
+    /// The program trapped.
+    #[error(transparent)]
+    Trap(#[from] Trap),
+}
