@@ -47,12 +47,14 @@ impl Reg {
     }
 
     /// The number as it stands in an encoded instruction, 0 to 10.
+    #[inline]
     #[must_use]
     pub const fn number(self) -> u8 {
         self.0
     }
 
     /// The number as an array index, below [`Reg::COUNT`].
+    #[inline]
     #[must_use]
     pub const fn index(self) -> usize {
         self.0 as usize
@@ -87,6 +89,7 @@ pub enum Width {
 
 impl Width {
     /// 32 or 64.
+    #[inline]
     #[must_use]
     pub const fn bits(self) -> u32 {
         match self {
@@ -111,6 +114,7 @@ pub enum Size {
 
 impl Size {
     /// 1, 2, 4 or 8.
+    #[inline]
     #[must_use]
     pub const fn bytes(self) -> u32 {
         match self {
@@ -175,6 +179,7 @@ pub enum SignExtend {
 
 impl SignExtend {
     /// 8, 16 or 32.
+    #[inline]
     #[must_use]
     pub const fn bits(self) -> u32 {
         match self {
@@ -209,6 +214,7 @@ pub enum SwapWidth {
 
 impl SwapWidth {
     /// 16, 32 or 64.
+    #[inline]
     #[must_use]
     pub const fn bits(self) -> u32 {
         match self {
@@ -257,6 +263,7 @@ pub enum AtomicSize {
 
 impl AtomicSize {
     /// The same as a plain access size.
+    #[inline]
     #[must_use]
     pub const fn size(self) -> Size {
         match self {

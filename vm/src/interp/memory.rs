@@ -70,12 +70,25 @@ fn run_load<'m, B: Backend, W: Word, E: Extend>(
     gas: i64,
 ) -> Stop {
     let addr = m.reg(step.src).wrapping_add(step.value);
-    let word = match m.load_window(step).load::<W>(addr) {
-        Some(word) => word,
-        None => match m.load_slow::<W>(step, addr) {
-            Some(word) => word,
-            None => return fault::<W>(m, Access::Read, addr, rest, gas),
-        },
+    let Some(word) = m.load_window(step).load::<W>(addr) else {
+        return run_load_slow::<B, W, E>(m, step, rest, gas);
+    };
+    m.set(step.dst, E::extend(word));
+    B::next(m, rest, gas)
+}
+
+/// A load that the first window does not cover: a handler of its own, so that the fast one
+/// needs no stack frame.
+#[inline(never)]
+fn run_load_slow<'m, B: Backend, W: Word, E: Extend>(
+    m: &mut Machine<'m, '_>,
+    step: &'m Step,
+    rest: &'m [Step],
+    gas: i64,
+) -> Stop {
+    let addr = m.reg(step.src).wrapping_add(step.value);
+    let Some(word) = m.load_slow::<W>(step, addr) else {
+        return fault::<W>(m, Access::Read, addr, rest, gas);
     };
     m.set(step.dst, E::extend(word));
     B::next(m, rest, gas)
@@ -144,12 +157,25 @@ fn run_store<'m, B: Backend, W: Word, S: Source>(
     let addr = m.reg(step.dst).wrapping_add(step.value);
     let word = W::truncate(S::get(m, step));
     if m.store_window(step).store(addr, word).is_none() {
-        match m.store_slow(step, addr, word) {
-            Stored::Done => {}
-            failed => return store_failed::<W>(m, failed, addr, rest, gas),
-        }
+        return run_store_slow::<B, W, S>(m, step, rest, gas);
     }
     B::next(m, rest, gas)
+}
+
+/// A store that the first window does not cover, apart as for loads.
+#[inline(never)]
+fn run_store_slow<'m, B: Backend, W: Word, S: Source>(
+    m: &mut Machine<'m, '_>,
+    step: &'m Step,
+    rest: &'m [Step],
+    gas: i64,
+) -> Stop {
+    let addr = m.reg(step.dst).wrapping_add(step.value);
+    let word = W::truncate(S::get(m, step));
+    match m.store_slow(step, addr, word) {
+        Stored::Done => B::next(m, rest, gas),
+        failed => store_failed::<W>(m, failed, addr, rest, gas),
+    }
 }
 
 fn run_store_frame<'m, B: Backend, W: Word, S: Source>(
@@ -293,16 +319,31 @@ fn run_atomic<'m, B: Backend, W: AtomicWord, O: IsAtomicOp>(
 ) -> Stop {
     let addr = m.reg(step.dst).wrapping_add(step.value);
     let (src, r0) = (m.reg(step.src), m.reg(RegIndex::R0));
-    let old = match W::cell(m.store_window(step), addr) {
-        Some(cell) => W::rmw(cell, O::OP, src, r0),
-        None => match m.find_store_window(step, addr) {
-            Some(window) => match W::cell(&window, addr) {
-                Some(cell) => W::rmw(cell, O::OP, src, r0),
-                None => return atomic_failed::<W>(m, addr, rest, gas),
-            },
-            None => return small_atomic::<B, W, O>(m, step, rest, gas),
-        },
+    let Some(cell) = W::cell(m.store_window(step), addr) else {
+        return run_atomic_slow::<B, W, O>(m, step, rest, gas);
     };
+    let old = W::rmw(cell, O::OP, src, r0);
+    finish_atomic::<W, O>(m, step, old);
+    B::next(m, rest, gas)
+}
+
+/// An atomic operation that the first window does not cover, apart as for loads.
+#[inline(never)]
+fn run_atomic_slow<'m, B: Backend, W: AtomicWord, O: IsAtomicOp>(
+    m: &mut Machine<'m, '_>,
+    step: &'m Step,
+    rest: &'m [Step],
+    gas: i64,
+) -> Stop {
+    let addr = m.reg(step.dst).wrapping_add(step.value);
+    let (src, r0) = (m.reg(step.src), m.reg(RegIndex::R0));
+    let Some(window) = m.find_store_window(step, addr) else {
+        return small_atomic::<B, W, O>(m, step, rest, gas);
+    };
+    let Some(cell) = W::cell(&window, addr) else {
+        return atomic_failed::<W>(m, addr, rest, gas);
+    };
+    let old = W::rmw(cell, O::OP, src, r0);
     finish_atomic::<W, O>(m, step, old);
     B::next(m, rest, gas)
 }
