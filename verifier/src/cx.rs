@@ -1,11 +1,11 @@
 //! What a verification works on and never changes: the program, its host, the rules.
 
+use crate::Options;
 use crate::cfg::Cfg;
 use crate::liveness::Liveness;
 use crate::reason::Reason;
 use crate::state::MapRef;
 use crate::text::Text;
-use crate::Options;
 use ubpf_abi::map::{DataSection, MapDef, MapFlags, MapInit};
 use ubpf_abi::platform::Platform;
 use ubpf_abi::prog_type::ProgTypeDecl;
@@ -45,7 +45,8 @@ impl<'a> Cx<'a> {
     #[must_use]
     pub fn frozen_value(&self, map: MapRef, off: i64, size: u32) -> Option<u64> {
         let def = self.map_def(map).ok().filter(|d| d.flags.has(MapFlags::RDONLY_PROG))?;
-        let MapInit::Data { section: DataSection::Rodata | DataSection::Kconfig, bytes } = &def.init
+        let MapInit::Data { section: DataSection::Rodata | DataSection::Kconfig, bytes } =
+            &def.init
         else {
             return None;
         };

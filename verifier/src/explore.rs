@@ -127,7 +127,8 @@ impl<'a> Walk<'a> {
             }
             let mark = self.cx.cfg.mark(pc);
             if (mark.prune_point || mark.force_checkpoint)
-                && let Visit::Known = self.visit(path).map_err(|reason| Rejection::at(pc, reason))?
+                && let Visit::Known =
+                    self.visit(path).map_err(|reason| Rejection::at(pc, reason))?
             {
                 return Ok(());
             }
@@ -235,14 +236,28 @@ impl<'a> Walk<'a> {
         for id in candidates.into_iter().rev() {
             let kept = &self.kept[id.0 as usize];
             if kept.open > 0 {
-                let same = stands_for(self.cx, pc, &kept.state, &kept.precise, &path.state, Likeness::Same);
+                let same = stands_for(
+                    self.cx,
+                    pc,
+                    &kept.state,
+                    &kept.precise,
+                    &path.state,
+                    Likeness::Same,
+                );
                 if same {
                     return Err(ValueReason::InfiniteLoop(pc).into());
                 }
                 if !force && jumps < 20 && insns < 100 {
                     keep = false;
                 }
-            } else if stands_for(self.cx, pc, &kept.state, &kept.precise, &path.state, Likeness::Covered) {
+            } else if stands_for(
+                self.cx,
+                pc,
+                &kept.state,
+                &kept.precise,
+                &path.state,
+                Likeness::Covered,
+            ) {
                 let wanted = self.carried(id, &path.state);
                 self.kept[id.0 as usize].hits += 1;
                 precision::mark(self.cx, &self.trail, &mut self.kept, path.segment, wanted);

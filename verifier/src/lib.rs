@@ -68,7 +68,8 @@ fn judge(
     let live = liveness::Liveness::compute(&text);
     let cx = cx::Cx { program, text: &text, cfg: &cfg, live: &live, platform, decl, options };
     let reached = explore::explore(&cx, stats)?;
-    let insns = reached.slots.into_iter().map(|reached| InsnFacts { reached, ..InsnFacts::default() });
+    let insns =
+        reached.slots.into_iter().map(|reached| InsnFacts { reached, ..InsnFacts::default() });
     let facts = Facts { insns: insns.collect(), ..Facts::default() };
     // SAFETY: exploration walked every path from the entry and checked each instruction's
     // obligations in every state that reaches it, and returned no rejection.

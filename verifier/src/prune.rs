@@ -1,8 +1,8 @@
 //! When one state stands for another: whatever is safe from the old one is safe from the new.
 
 use crate::cx::Cx;
-use crate::state::{Frame, Link, Number, Pointer, PtrTo, Reg, Slot, State};
 use crate::state::stack::Byte;
+use crate::state::{Frame, Link, Number, Pointer, PtrTo, Reg, Slot, State};
 use crate::trail::{FramePlaces, Places};
 use ubpf_isa::{Pc, Reg as Name};
 
@@ -100,7 +100,8 @@ impl Compare {
             Likeness::Same => old.value == new.value && self.links(old.link, new.link),
             Likeness::Covered if !precise => true,
             Likeness::Covered => {
-                old.value.includes(&new.value) && (old.link.is_none() || self.links(old.link, new.link))
+                old.value.includes(&new.value)
+                    && (old.link.is_none() || self.links(old.link, new.link))
             }
         }
     }

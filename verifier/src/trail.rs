@@ -64,9 +64,10 @@ impl Places {
     /// Whether the two have a place in common.
     #[must_use]
     pub fn meets(&self, other: &Self) -> bool {
-        self.frames.iter().zip(&other.frames).any(|(a, b)| {
-            a.slots & b.slots != 0 || a.regs & b.regs != RegSet::EMPTY
-        })
+        self.frames
+            .iter()
+            .zip(&other.frames)
+            .any(|(a, b)| a.slots & b.slots != 0 || a.regs & b.regs != RegSet::EMPTY)
     }
 
     /// Adds all places of the other.
@@ -106,7 +107,11 @@ pub struct Trail {
 
 impl Trail {
     /// Begins a segment after `parent`.
-    pub fn begin(&mut self, parent: Option<SegmentId>, checkpoint: Option<CheckpointId>) -> SegmentId {
+    pub fn begin(
+        &mut self,
+        parent: Option<SegmentId>,
+        checkpoint: Option<CheckpointId>,
+    ) -> SegmentId {
         let at = self.steps.len() as u32;
         self.segments.push(Segment { parent, checkpoint, start: at, end: at });
         SegmentId(self.segments.len() as u32 - 1)
@@ -132,7 +137,10 @@ impl Trail {
 
     /// The segment's steps, oldest first, then what lies before it.
     #[must_use]
-    pub fn segment(&self, id: SegmentId) -> (&[TrailStep], Option<CheckpointId>, Option<SegmentId>) {
+    pub fn segment(
+        &self,
+        id: SegmentId,
+    ) -> (&[TrailStep], Option<CheckpointId>, Option<SegmentId>) {
         let s = self.segments[id.0 as usize];
         (&self.steps[s.start as usize..s.end as usize], s.checkpoint, s.parent)
     }

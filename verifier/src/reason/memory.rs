@@ -183,6 +183,25 @@ pub enum MemoryReason {
         /// Bytes.
         size: u32,
     },
+    /// Memory of this kind has no atomic operations.
+    #[error("BPF_ATOMIC {verb} {reg} {to} is not allowed")]
+    NotAtomic {
+        /// `stores into` or `loads from`.
+        verb: &'static str,
+        /// The address register.
+        reg: R,
+        /// Its type.
+        to: TypeName,
+    },
+    /// Legacy packet loads in a program that has no packet of the old kind.
+    #[error("BPF_LD_[ABS|IND] instructions not allowed for this program type")]
+    LegacyLoad,
+    /// Legacy packet loads find the packet through `r6`.
+    #[error("at the time of BPF_LD_ABS|IND R6 != pointer to skb")]
+    LegacyCtx,
+    /// A legacy packet load ends the program when it fails, and references would be lost.
+    #[error("BPF_LD_[ABS|IND] would lead to reference leak")]
+    LegacyLeak,
     /// A map's key is written.
     #[error("write to change key {0} not allowed")]
     KeyWrite(R),
@@ -225,7 +244,9 @@ impl fmt::Display for NotMemory {
 impl MemoryReason {
     pub(super) const fn errno(&self) -> Errno {
         match self {
-            Self::SpillToCaller => Errno::EINVAL,
+            Self::SpillToCaller | Self::LegacyLoad | Self::LegacyCtx | Self::LegacyLeak => {
+                Errno::EINVAL
+            }
             _ => Errno::EACCES,
         }
     }

@@ -1,11 +1,11 @@
 //! Arithmetic on numbers and on pointers.
 
 use super::Step;
+use crate::Privilege;
 use crate::domain::{Bounds, Scalar, Tnum};
 use crate::reason::{Operator, R, Reason, ValueReason};
-use crate::state::{Link, Number, Pointer, PtrTo, Reg};
-use crate::Privilege;
 use crate::state::reg::{Extent, TypeName};
+use crate::state::{Link, Number, Pointer, PtrTo, Reg};
 use ubpf_isa::{AluOp, Operand, Reg as Name, SignExtend, Width};
 
 /// Offsets from pointers stay below this, so that sums of a few of them cannot wrap.
@@ -28,7 +28,9 @@ impl Step<'_> {
         match (self.read(src)?, width) {
             (Reg::Number(n), Width::W64) => {
                 self.link(src);
-                Ok(self.frame().regs[src.index()].number().map_or(Reg::Number(n), |n| Reg::Number(*n)))
+                Ok(self.frame().regs[src.index()]
+                    .number()
+                    .map_or(Reg::Number(n), |n| Reg::Number(*n)))
             }
             (Reg::Number(n), Width::W32) => {
                 // Only a number that fits stays the same number.
@@ -36,7 +38,8 @@ impl Step<'_> {
                 if fits {
                     self.link(src);
                 }
-                let link = self.frame().regs[src.index()].number().and_then(|n| n.link).filter(|_| fits);
+                let link =
+                    self.frame().regs[src.index()].number().and_then(|n| n.link).filter(|_| fits);
                 Ok(Reg::Number(Number { value: n.value.zero_extend_low(), link, ..n }))
             }
             (other, Width::W64) => Ok(other),
@@ -65,7 +68,8 @@ impl Step<'_> {
                 if same {
                     self.link(src);
                 }
-                let link = self.frame().regs[src.index()].number().and_then(|n| n.link).filter(|_| same);
+                let link =
+                    self.frame().regs[src.index()].number().and_then(|n| n.link).filter(|_| same);
                 Reg::Number(Number { value: n.value.sign_extend(from, width), link, ..n })
             }
             _ if self.cx.options.privilege == Privilege::Unprivileged => {

@@ -70,7 +70,8 @@ impl Step<'_> {
     }
 
     fn subprog(&mut self, off: i32, next: Pc) -> Result<Next, Reason> {
-        let target = self.pc.target(off).and_then(|pc| Some((pc, self.cx.text.subprog_starting(pc)?)));
+        let target =
+            self.pc.target(off).and_then(|pc| Some((pc, self.cx.text.subprog_starting(pc)?)));
         let (pc, id) = target.ok_or(crate::reason::ShapeReason::CallTarget)?;
         if self.cx.program.subprogs.iter().any(|s| s.start == pc && s.global) {
             return Err(Reason::Unsupported("global subprograms"));
@@ -162,7 +163,12 @@ impl Step<'_> {
         self.state.frame_mut().regs[Name::R0.index()] = result;
         if decl.changes_packet {
             self.state.for_each_reg(
-                |r| matches!(r.pointer().map(|p| p.to), Some(PtrTo::Packet(_) | PtrTo::PacketMeta(_) | PtrTo::PacketEnd)),
+                |r| {
+                    matches!(
+                        r.pointer().map(|p| p.to),
+                        Some(PtrTo::Packet(_) | PtrTo::PacketMeta(_) | PtrTo::PacketEnd)
+                    )
+                },
                 |r| *r = Reg::UNKNOWN,
             );
         }
@@ -194,17 +200,26 @@ impl Step<'_> {
                 self.check_unmodified(&p, reg)
             }
             (ArgKind::Ctx, _) => Err(wrong("ctx")),
-            (ArgKind::MapPtr, Reg::Pointer(Pointer { to: PtrTo::Map(map), nullable: false, .. })) => {
+            (
+                ArgKind::MapPtr,
+                Reg::Pointer(Pointer { to: PtrTo::Map(map), nullable: false, .. }),
+            ) => {
                 passed.map = Some(map);
                 self.check_map_op(decl, helper, map)
             }
             (ArgKind::MapPtr, _) => Err(wrong("map_ptr")),
             (ArgKind::MapKey, _) => {
-                let size = self.cx.map_def(passed.map.ok_or(Reason::Unsupported("keys without a map"))?)?.key_size;
+                let size = self
+                    .cx
+                    .map_def(passed.map.ok_or(Reason::Unsupported("keys without a map"))?)?
+                    .key_size;
                 self.memory_argument(decl, reg, value, place(size), MemAccess::Read, wrong)
             }
             (ArgKind::MapValue(access), _) => {
-                let size = self.cx.map_def(passed.map.ok_or(Reason::Unsupported("values without a map"))?)?.value_size;
+                let size = self
+                    .cx
+                    .map_def(passed.map.ok_or(Reason::Unsupported("values without a map"))?)?
+                    .value_size;
                 self.memory_argument(decl, reg, value, place(size), access, wrong)
             }
             (ArgKind::Mem { access, size: MemSize::Fixed(size), .. }, _) => {
@@ -212,7 +227,9 @@ impl Step<'_> {
             }
             (ArgKind::Mem { access, size: MemSize::NextArg, .. }, _) => {
                 // Judged together with its size, the next argument.
-                let Some(size_reg) = size_in else { return Err(Reason::Unsupported("memory without a size")) };
+                let Some(size_reg) = size_in else {
+                    return Err(Reason::Unsupported("memory without a size"));
+                };
                 self.sized_memory(decl, reg, value, size_reg, access, wrong)
             }
             (ArgKind::Size { .. }, _) => Ok(()),
@@ -222,7 +239,16 @@ impl Step<'_> {
                 self.demand(reg);
                 Ok(())
             }
-            (ArgKind::AllocMem, Reg::Pointer(p @ Pointer { to: PtrTo::Mem { kind: MemKind::Ringbuf, .. }, nullable: false, .. })) => {
+            (
+                ArgKind::AllocMem,
+                Reg::Pointer(
+                    p @ Pointer {
+                        to: PtrTo::Mem { kind: MemKind::Ringbuf, .. },
+                        nullable: false,
+                        ..
+                    },
+                ),
+            ) => {
                 self.check_unmodified(&p, reg)?;
                 if arg.release {
                     passed.released = Some((reg, p));
@@ -234,7 +260,12 @@ impl Step<'_> {
         }
     }
 
-    fn check_map_op(&self, decl: &HelperDecl, helper: HelperName, map: MapRef) -> Result<(), Reason> {
+    fn check_map_op(
+        &self,
+        decl: &HelperDecl,
+        helper: HelperName,
+        map: MapRef,
+    ) -> Result<(), Reason> {
         let (Some(op), Ok(map_type)) = (decl.map_op, self.cx.map_def(map)?.map_type) else {
             return Ok(());
         };
@@ -293,7 +324,8 @@ impl Step<'_> {
         access: MemAccess,
         wrong: impl Fn(&'static str) -> Reason,
     ) -> Result<(), Reason> {
-        const EXPECTED: &str = "fp, pkt, pkt_meta, map_key, map_value, mem, ringbuf_mem, buf, trusted_ptr_";
+        const EXPECTED: &str =
+            "fp, pkt, pkt_meta, map_key, map_value, mem, ringbuf_mem, buf, trusted_ptr_";
         let Reg::Pointer(p) = value else { return Err(wrong(EXPECTED)) };
         if p.nullable {
             return Err(wrong(EXPECTED));
@@ -319,7 +351,9 @@ impl Step<'_> {
                 Err(MemoryReason::ReadOnly { reg: R(reg), to: p.type_name() }.into())
             }
             PtrTo::Mem { size, .. } => self.check_region(&p, at, size),
-            PtrTo::Buf { .. } | PtrTo::Btf { .. } => Err(Reason::Unsupported("this kind of memory argument")),
+            PtrTo::Buf { .. } | PtrTo::Btf { .. } => {
+                Err(Reason::Unsupported("this kind of memory argument"))
+            }
             PtrTo::Ctx
             | PtrTo::Map(_)
             | PtrTo::PacketEnd
@@ -329,13 +363,20 @@ impl Step<'_> {
         }
     }
 
-    fn stack_argument(&mut self, p: &Pointer, depth: u8, at: Place, access: MemAccess) -> Result<(), Reason> {
+    fn stack_argument(
+        &mut self,
+        p: &Pointer,
+        depth: u8,
+        at: Place,
+        access: MemAccess,
+    ) -> Result<(), Reason> {
         if at.size == 0 {
             return Ok(());
         }
         let direction = if access == MemAccess::WriteUninit { Access::Write } else { Access::Read };
         let (low, high) = self.stack_bounds(p, at, direction)?;
-        let whole = crate::state::stack::Span { off: low.off, len: (high.off - low.off) as u32 + at.size };
+        let whole =
+            crate::state::stack::Span { off: low.off, len: (high.off - low.off) as u32 + at.size };
         self.touch_stack(depth, whole);
         if low != high {
             self.demand(at.base);
@@ -345,7 +386,13 @@ impl Step<'_> {
             let readable = self.frame_at(depth).stack.readable(whole, uninit_ok);
             if let Err(FillError::Invalid { n }) = readable {
                 let off = low.off.into();
-                return Err(CallReason::UninitStackArgument { reg: R(at.base), off, n, size: at.size }.into());
+                return Err(CallReason::UninitStackArgument {
+                    reg: R(at.base),
+                    off,
+                    n,
+                    size: at.size,
+                }
+                .into());
             }
         }
         if access != MemAccess::Read {

@@ -61,10 +61,13 @@ impl Step<'_> {
     }
 
     fn demand_operands(&mut self, dst: Name, src: Operand) {
-        let regs = [Some(dst), match src {
-            Operand::Reg(src) => Some(src),
-            Operand::Imm(_) => None,
-        }];
+        let regs = [
+            Some(dst),
+            match src {
+                Operand::Reg(src) => Some(src),
+                Operand::Imm(_) => None,
+            },
+        ];
         for reg in regs.into_iter().flatten() {
             if self.frame().regs[reg.index()].number().is_some() {
                 self.demand(reg);
@@ -76,7 +79,10 @@ impl Step<'_> {
 const fn in_packet(reg: &Reg) -> bool {
     matches!(
         reg,
-        Reg::Pointer(Pointer { to: PtrTo::Packet(_) | PtrTo::PacketMeta(_) | PtrTo::PacketEnd, .. })
+        Reg::Pointer(Pointer {
+            to: PtrTo::Packet(_) | PtrTo::PacketMeta(_) | PtrTo::PacketEnd,
+            ..
+        })
     )
 }
 
@@ -135,13 +141,9 @@ const fn mirrored(op: CmpOp) -> Option<CmpOp> {
         CmpOp::Ge => Some(CmpOp::Le),
         CmpOp::Lt => Some(CmpOp::Gt),
         CmpOp::Le => Some(CmpOp::Ge),
-        CmpOp::Eq
-        | CmpOp::Ne
-        | CmpOp::Set
-        | CmpOp::Sgt
-        | CmpOp::Sge
-        | CmpOp::Slt
-        | CmpOp::Sle => None,
+        CmpOp::Eq | CmpOp::Ne | CmpOp::Set | CmpOp::Sgt | CmpOp::Sge | CmpOp::Slt | CmpOp::Sle => {
+            None
+        }
     }
 }
 
@@ -176,7 +178,8 @@ fn narrow(state: &mut State, reg: Name, value: Scalar) {
 
 /// What holds for one number holds for all of the same origin, less what was added to each.
 fn spread(state: &mut State, from: Link, value: &Scalar) {
-    let tied = |reg: &Reg, id: ScalarId| reg.number().and_then(|n| n.link).is_some_and(|l| l.id == id);
+    let tied =
+        |reg: &Reg, id: ScalarId| reg.number().and_then(|n| n.link).is_some_and(|l| l.id == id);
     state.for_each_reg(
         |reg| tied(reg, from.id),
         |reg| {
@@ -232,8 +235,11 @@ impl Ways<'_> {
     /// A pointer equal to one that is not null is not null; packet pointers teach bounds.
     fn learn_same(self, p: &Pointer, q: &Pointer) {
         if let Some(found) = bounds(self.op, p, q) {
-            let (inside, outside) =
-                if found.inside_when_taken { (self.taken, self.not_taken) } else { (self.not_taken, self.taken) };
+            let (inside, outside) = if found.inside_when_taken {
+                (self.taken, self.not_taken)
+            } else {
+                (self.not_taken, self.taken)
+            };
             extend(inside, found.pointer, found.inside_open);
             // Of metadata the kernel does not keep that it is past its end.
             if let PtrTo::Packet(_) = found.pointer.to {
@@ -264,9 +270,8 @@ struct Bounds<'a> {
 }
 
 fn bounds<'a>(op: CmpOp, p: &'a Pointer, q: &'a Pointer) -> Option<Bounds<'a>> {
-    let start = |p: &Pointer| {
-        matches!(p.to, PtrTo::Packet(_)) && p.off == 0 && p.var.as_const() == Some(0)
-    };
+    let start =
+        |p: &Pointer| matches!(p.to, PtrTo::Packet(_)) && p.off == 0 && p.var.as_const() == Some(0);
     let bounded = |p: &Pointer, q: &Pointer| match (p.to, q.to) {
         (PtrTo::Packet(_), PtrTo::PacketEnd) => true,
         (PtrTo::PacketMeta(_), PtrTo::Packet(_)) => start(q),

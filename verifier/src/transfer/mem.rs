@@ -5,15 +5,15 @@ use super::Step;
 use crate::Privilege;
 use crate::domain::Tnum;
 use crate::reason::{Direction, MemoryReason, NotMemory, R, Reason, Var};
-use crate::state::stack::{Byte, Fill, FillError, Span};
 use crate::state::reg::Extent;
+use crate::state::stack::{Byte, Fill, FillError, Span};
 use crate::state::{MemKind, Number, Pointer, PtrTo, Reg};
 use ubpf_abi::Access;
 use ubpf_abi::ctx::{CtxAccess, CtxField, CtxFieldKind, CtxWidth};
 use ubpf_abi::helper::SockKind;
 use ubpf_abi::map::MapFlags;
 use ubpf_abi::prog_type::PacketAccess;
-use ubpf_isa::{Operand, Reg as Name, SignExtend, Size, Width};
+use ubpf_isa::{Operand, Reg as Name, RegSet, SignExtend, Size, Width};
 
 /// Offsets at which an access is without useful bound, and the kernel gives up.
 const UNBOUNDED: u64 = 1 << 29;
@@ -39,19 +39,45 @@ impl Step<'_> {
         let at = Place { base, off: off.into(), size: size.bytes() };
         let p = self.memory(at)?;
         let loaded = self.loaded(&p, at)?;
-        let value = match loaded {
+        self.set(dst, self.widened(loaded, size, signed))
+    }
+
+    /// What a load of `size` bytes leaves in the register.
+    pub(super) fn widened(&self, loaded: Reg, size: Size, signed: bool) -> Reg {
+        match loaded {
             Reg::Number(n) if size != Size::Dw => {
-                let bits = size.bytes() * 8;
                 let value = if signed {
                     n.value.sign_extend(sign_extension(size), Width::W64)
                 } else {
-                    n.value.truncate(bits)
+                    n.value.truncate(size.bytes() * 8)
                 };
                 Reg::Number(Number { value, ..n })
             }
             other => other,
+        }
+    }
+
+    /// A legacy packet load, which ends the program where the packet is too short.
+    pub(super) fn legacy_load(&mut self, src: Option<Name>) -> Result<(), Reason> {
+        if !self.cx.decl.legacy_loads {
+            return Err(MemoryReason::LegacyLoad.into());
+        }
+        let ctx = self.read(Name::R6)?;
+        if !self.state.refs.is_empty() {
+            return Err(MemoryReason::LegacyLeak.into());
+        }
+        let Reg::Pointer(p @ Pointer { to: PtrTo::Ctx, nullable: false, .. }) = ctx else {
+            return Err(MemoryReason::LegacyCtx.into());
         };
-        self.set(dst, value)
+        if let Some(src) = src {
+            self.read(src)?;
+        }
+        self.check_unmodified(&p, Name::R6)?;
+        let frame = self.state.frame_mut();
+        for reg in Name::all().filter(|&r| RegSet::CALLER_SAVED.contains(r)) {
+            frame.regs[reg.index()] = Reg::Uninit;
+        }
+        self.set(Name::R0, Reg::UNKNOWN)
     }
 
     /// `*(size *)(base + off) = src`.
@@ -67,14 +93,14 @@ impl Step<'_> {
         }
         let at = Place { base, off: off.into(), size: size.bytes() };
         let p = self.memory(at)?;
-        self.stored(&p, at, src)
+        self.stored(&p, at, Some(src))
     }
 
     /// The pointer in the address register, aligned as it must be.
-    fn memory(&mut self, at: Place) -> Result<Pointer, Reason> {
+    pub(super) fn memory(&mut self, at: Place) -> Result<Pointer, Reason> {
         match self.read(at.base)? {
             Reg::Pointer(p) => {
-                self.check_alignment(&p, at)?;
+                self.check_alignment(&p, at, false)?;
                 Ok(p)
             }
             Reg::Number(_) | Reg::Uninit => {
@@ -84,19 +110,30 @@ impl Step<'_> {
         }
     }
 
-    /// x86-64 takes misaligned accesses everywhere but on the stack, whose slots are tracked.
-    fn check_alignment(&self, p: &Pointer, at: Place) -> Result<(), Reason> {
-        let PtrTo::Stack(_) = p.to else { return Ok(()) };
+    /// x86-64 takes misaligned accesses everywhere but on the stack, whose slots are tracked, and
+    /// in atomic operations.
+    pub(super) fn check_alignment(
+        &self,
+        p: &Pointer,
+        at: Place,
+        strict: bool,
+    ) -> Result<(), Reason> {
+        let (what, strict) = match p.to {
+            PtrTo::Stack(_) => ("stack ", true),
+            PtrTo::MapValue(_) => ("value ", strict),
+            PtrTo::Ctx => ("context ", strict),
+            _ => ("", strict),
+        };
         let off = i64::from(p.off) + i64::from(at.off);
-        if Tnum::add(p.var.bits, Tnum::constant(off as u64)).is_aligned(at.size.into()) {
+        let place = Tnum::add(p.var.bits, Tnum::constant(off as u64));
+        if !strict || place.is_aligned(at.size.into()) {
             return Ok(());
         }
         let (var, off) = (Var(p.var.bits), p.off);
-        Err(MemoryReason::Misaligned { what: "stack ", var, off, insn_off: at.off, size: at.size }
-            .into())
+        Err(MemoryReason::Misaligned { what, var, off, insn_off: at.off, size: at.size }.into())
     }
 
-    fn loaded(&mut self, p: &Pointer, at: Place) -> Result<Reg, Reason> {
+    pub(super) fn loaded(&mut self, p: &Pointer, at: Place) -> Result<Reg, Reason> {
         match p.to {
             _ if p.nullable => self.not_memory(p, at),
             PtrTo::Stack(depth) => self.load_stack(p, depth, at),
@@ -108,9 +145,9 @@ impl Step<'_> {
                     return Err(self.map_forbids("read from", size, p, at));
                 }
                 self.check_region(p, at, size)?;
-                let constant = p.const_off().and_then(|off| {
-                    self.cx.frozen_value(map, off + i64::from(at.off), at.size)
-                });
+                let constant = p
+                    .const_off()
+                    .and_then(|off| self.cx.frozen_value(map, off + i64::from(at.off), at.size));
                 Ok(constant.map_or(Reg::UNKNOWN, Reg::constant))
             }
             PtrTo::MapKey(map) => {
@@ -126,9 +163,7 @@ impl Step<'_> {
                 self.check_packet(p, at, extent)?;
                 Ok(Reg::UNKNOWN)
             }
-            PtrTo::Map(_)
-            | PtrTo::PacketEnd
-            | PtrTo::Func(_) => self.not_memory(p, at),
+            PtrTo::Map(_) | PtrTo::PacketEnd | PtrTo::Func(_) => self.not_memory(p, at),
             PtrTo::Sock(_) => Err(Reason::Unsupported("loads from sockets")),
             PtrTo::FlowKeys => Err(Reason::Unsupported("flow keys")),
             PtrTo::Buf { .. } => Err(Reason::Unsupported("buffers")),
@@ -136,7 +171,13 @@ impl Step<'_> {
         }
     }
 
-    fn stored(&mut self, p: &Pointer, at: Place, src: Operand) -> Result<(), Reason> {
+    /// A store of the operand, or of a number that nothing is known of.
+    pub(super) fn stored(
+        &mut self,
+        p: &Pointer,
+        at: Place,
+        src: Option<Operand>,
+    ) -> Result<(), Reason> {
         let leak = |step: &Self, into| step.check_leak(src, into);
         match p.to {
             _ if p.nullable => self.not_memory(p, at).map(drop),
@@ -174,9 +215,7 @@ impl Step<'_> {
                 let to = p.type_name();
                 Err(MemoryReason::ReadOnly { reg: R(at.base), to }.into())
             }
-            PtrTo::Map(_)
-            | PtrTo::PacketEnd
-            | PtrTo::Func(_) => self.not_memory(p, at).map(drop),
+            PtrTo::Map(_) | PtrTo::PacketEnd | PtrTo::Func(_) => self.not_memory(p, at).map(drop),
             PtrTo::FlowKeys => Err(Reason::Unsupported("flow keys")),
             PtrTo::Buf { .. } => Err(Reason::Unsupported("buffers")),
             PtrTo::Btf { .. } => Err(Reason::Unsupported("stores to kernel objects")),
@@ -193,8 +232,8 @@ impl Step<'_> {
         MemoryReason::MapForbids { verb, value_size, off, size: at.size }.into()
     }
 
-    fn check_leak(&self, src: Operand, into: &'static str) -> Result<(), Reason> {
-        let Operand::Reg(src) = src else { return Ok(()) };
+    fn check_leak(&self, src: Option<Operand>, into: &'static str) -> Result<(), Reason> {
+        let Some(Operand::Reg(src)) = src else { return Ok(()) };
         let pointer = self.frame().regs[src.index()].pointer().is_some();
         if pointer && self.cx.options.privilege == Privilege::Unprivileged {
             return Err(MemoryReason::Leak { reg: R(src), into }.into());
@@ -203,10 +242,16 @@ impl Step<'_> {
     }
 
     /// The access stays inside memory of `bytes` bytes, wherever the variable part may lead.
-    pub(super) fn check_region(&mut self, p: &Pointer, at: Place, bytes: u32) -> Result<(), Reason> {
+    pub(super) fn check_region(
+        &mut self,
+        p: &Pointer,
+        at: Place,
+        bytes: u32,
+    ) -> Result<(), Reason> {
         let reg = R(at.base);
         let off = i64::from(p.off) + i64::from(at.off);
-        let inside = |start: i64| start >= 0 && start.saturating_add(at.size.into()) <= bytes.into();
+        let inside =
+            |start: i64| start >= 0 && start.saturating_add(at.size.into()) <= bytes.into();
         let min = p.var.full.smin;
         let lowest = off.checked_add(min).filter(|&v| i32::try_from(v).is_ok());
         let Some(lowest) = lowest.filter(|&v| min >= 0 || v >= 0) else {
@@ -224,7 +269,12 @@ impl Step<'_> {
         Ok(())
     }
 
-    pub(super) fn check_packet(&mut self, p: &Pointer, at: Place, extent: Extent) -> Result<(), Reason> {
+    pub(super) fn check_packet(
+        &mut self,
+        p: &Pointer,
+        at: Place,
+        extent: Extent,
+    ) -> Result<(), Reason> {
         let off = i64::from(p.off) + i64::from(at.off);
         // The variable part is in the range already: only the constant part must fit.
         if p.var.full.smin < 0 {
@@ -251,7 +301,12 @@ impl Step<'_> {
         }
     }
 
-    fn ctx_field(&self, p: &Pointer, at: Place, access: Access) -> Result<&'static CtxField, Reason> {
+    fn ctx_field(
+        &self,
+        p: &Pointer,
+        at: Place,
+        access: Access,
+    ) -> Result<&'static CtxField, Reason> {
         self.check_unmodified(p, at.base)?;
         let layout = &self.cx.decl.ctx;
         let invalid = || Reason::from(MemoryReason::Ctx { off: at.off.into(), size: at.size });
@@ -356,7 +411,13 @@ impl Step<'_> {
         })
     }
 
-    fn store_stack(&mut self, p: &Pointer, depth: u8, at: Place, src: Operand) -> Result<(), Reason> {
+    fn store_stack(
+        &mut self,
+        p: &Pointer,
+        depth: u8,
+        at: Place,
+        src: Option<Operand>,
+    ) -> Result<(), Reason> {
         let (low, high) = self.stack_bounds(p, at, Access::Write)?;
         let privileged = self.cx.options.privilege == Privilege::Privileged;
         let whole = Span { off: low.off, len: (high.off - low.off) as u32 + at.size };
@@ -364,7 +425,7 @@ impl Step<'_> {
         if low != high {
             self.demand(at.base);
             let zero = self.operand_is_zero(src);
-            if let (Operand::Reg(src), true) = (src, zero) {
+            if let (Some(Operand::Reg(src)), true) = (src, zero) {
                 self.demand(src);
             }
             self.frame_at_mut(depth).stack.write_somewhere(whole, zero);
@@ -372,8 +433,9 @@ impl Step<'_> {
         }
         let aligned = low.starts_slot();
         let value = match src {
-            Operand::Imm(imm) => Reg::constant(i64::from(imm) as u64),
-            Operand::Reg(src) => self.frame().regs[src.index()],
+            Some(Operand::Imm(imm)) => Reg::constant(i64::from(imm) as u64),
+            Some(Operand::Reg(src)) => self.frame().regs[src.index()],
+            None => Reg::Uninit,
         };
         let old = self.frame_at(depth).stack.slot(low).copied().unwrap_or_default();
         if !privileged && old.spill_bytes() > 0 && old.reg.pointer().is_some() && at.size != 8 {
@@ -388,12 +450,12 @@ impl Step<'_> {
             }
             Reg::Number(n) if aligned && privileged => {
                 let fits = at.size == 8 || n.value.full.umax >> (at.size * 8) == 0;
-                if let (Operand::Reg(src), true) = (src, fits) {
+                if let (Some(Operand::Reg(src)), true) = (src, fits) {
                     self.link(src);
                 }
                 let linked = match src {
-                    Operand::Reg(src) => self.frame().regs[src.index()],
-                    Operand::Imm(_) => value,
+                    Some(Operand::Reg(src)) => self.frame().regs[src.index()],
+                    Some(Operand::Imm(_)) | None => value,
                 };
                 let spilled = match linked {
                     Reg::Number(n) => Reg::Number(Number { link: n.link.filter(|_| fits), ..n }),
@@ -408,7 +470,7 @@ impl Step<'_> {
             }
             Reg::Number(_) | Reg::Uninit => {
                 let zero = self.operand_is_zero(src);
-                if let (Operand::Reg(src), true) = (src, zero) {
+                if let (Some(Operand::Reg(src)), true) = (src, zero) {
                     self.demand(src);
                 }
                 let byte = if zero { Byte::Zero } else { Byte::Misc };
@@ -418,10 +480,11 @@ impl Step<'_> {
         }
     }
 
-    fn operand_is_zero(&self, src: Operand) -> bool {
+    fn operand_is_zero(&self, src: Option<Operand>) -> bool {
         match src {
-            Operand::Imm(imm) => imm == 0,
-            Operand::Reg(src) => self.frame().regs[src.index()].is_zero(),
+            Some(Operand::Imm(imm)) => imm == 0,
+            Some(Operand::Reg(src)) => self.frame().regs[src.index()].is_zero(),
+            None => false,
         }
     }
 }

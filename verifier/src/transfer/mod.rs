@@ -6,6 +6,7 @@
 //! exploration does the rest.
 
 mod alu;
+mod atomic;
 mod call;
 mod jump;
 mod mem;
@@ -111,15 +112,20 @@ impl Step<'_> {
             Insn::MovSx { width, dst, src, from } => self.mov_sx(width, dst, src, from)?,
             Insn::Neg { width, dst } => self.unary(dst, |n| n.neg(width))?,
             Insn::Swap { op, width, dst } => self.unary(dst, |n| swapped(op, width, n))?,
-            Insn::Load { size, signed, dst, base, off } => self.load(size, signed, dst, base, off)?,
+            Insn::Load { size, signed, dst, base, off } => {
+                self.load(size, signed, dst, base, off)?
+            }
             Insn::Store { size, base, off, src } => self.store(size, base, off, src)?,
             Insn::LdImm64 { dst, imm } => self.wide(dst, imm)?,
-            Insn::Atomic { .. } | Insn::LoadAcquire { .. } | Insn::StoreRelease { .. } => {
-                return Err(Reason::Unsupported("atomic operations"));
+            Insn::Atomic { op, size, base, off, src } => self.atomic(op, size, base, off, src)?,
+            Insn::LoadAcquire { size, dst, base, off } => {
+                self.load_acquire(size, dst, base, off)?
             }
-            Insn::LdAbs { .. } | Insn::LdInd { .. } => {
-                return Err(Reason::Unsupported("legacy packet loads"));
+            Insn::StoreRelease { size, base, off, src } => {
+                self.store_release(size, base, off, src)?
             }
+            Insn::LdAbs { .. } => self.legacy_load(None)?,
+            Insn::LdInd { src, .. } => self.legacy_load(Some(src))?,
             Insn::AddrSpaceCast { .. } => return Err(Reason::Unsupported("arenas")),
             Insn::MayGoto { .. } => return Err(Reason::Unsupported("may_goto")),
             Insn::CallX { .. } => return Err(Reason::Unsupported("calls through registers")),
