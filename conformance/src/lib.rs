@@ -2,8 +2,12 @@
 //! that compare the two.
 #![deny(unsafe_code)]
 
+pub mod differential;
+pub mod emulated;
+pub mod expect;
 pub mod kernel;
 pub mod machine;
 pub mod objects;
 pub mod packets;
+pub mod stimuli;
 pub mod vectors;

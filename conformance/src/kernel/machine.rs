@@ -35,6 +35,8 @@ pub struct KernelMachine {
 }
 
 impl KernelMachine {
+    /// Room for the context afterwards, enough for any struct.
+    const CTX_BYTES: usize = 256;
     /// Room for the packet afterwards beyond the packet before.
     const HEADROOM_BYTES: usize = 1 << 16;
 
@@ -88,7 +90,7 @@ impl Machine for KernelMachine {
             data: &stimulus.data,
             ctx,
             data_out_bytes: stimulus.data.len() + Self::HEADROOM_BYTES,
-            ctx_out_bytes: ctx.len(),
+            ctx_out_bytes: if ctx.is_empty() { 0 } else { Self::CTX_BYTES },
             repeat: stimulus.repeat,
             flags: 0,
         };

@@ -138,6 +138,12 @@ impl KernelMap {
         self.fd.delete(key)
     }
 
+    /// The element commands as bpf(2) has them, flags included.
+    #[must_use]
+    pub const fn raw(&self) -> &MapFd {
+        &self.fd
+    }
+
     /// Every key, in the kernel's order.
     ///
     /// # Errors

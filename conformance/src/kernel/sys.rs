@@ -25,6 +25,7 @@ enum Cmd {
     ProgLoad = 5,
     ProgTestRun = 10,
     BtfLoad = 18,
+    MapLookupAndDeleteElem = 21,
     MapFreeze = 22,
 }
 
@@ -188,8 +189,26 @@ impl MapFd {
 
     /// `BPF_MAP_LOOKUP_ELEM`: the whole transfer buffer, at least 8 bytes.
     pub fn lookup(&self, key: &[u8], flags: u64) -> Result<Vec<u8>, Errno> {
+        self.fetch(Cmd::MapLookupElem, key, &[], flags)
+    }
+
+    /// `BPF_MAP_LOOKUP_ELEM` in a map that is asked about a value, as Bloom filters are.
+    pub fn contains(&self, value: &[u8]) -> Result<(), Errno> {
+        self.fetch(Cmd::MapLookupElem, &[], value, 0).map(drop)
+    }
+
+    /// `BPF_MAP_LOOKUP_AND_DELETE_ELEM`, as [`MapFd::lookup`].
+    pub fn take(&self, key: &[u8], flags: u64) -> Result<Vec<u8>, Errno> {
+        self.fetch(Cmd::MapLookupAndDeleteElem, key, &[], flags)
+    }
+
+    fn fetch(&self, cmd: Cmd, key: &[u8], asked: &[u8], flags: u64) -> Result<Vec<u8>, Errno> {
         self.check_key(key)?;
-        let mut value = vec![0; self.value_bytes];
+        if asked.len() > self.value_bytes {
+            return Err(Errno::EINVAL);
+        }
+        let mut value = asked.to_vec();
+        value.resize(self.value_bytes, 0);
         let mut attr = ElemAttr {
             map_fd: raw(self.fd.as_fd()),
             key: addr(key),
@@ -197,8 +216,9 @@ impl MapFd {
             flags,
             ..ElemAttr::default()
         };
-        // SAFETY: key and value have the map's sizes, by the type's invariant.
-        unsafe { bpf(Cmd::MapLookupElem, &mut attr) }?;
+        // SAFETY: `cmd` is one of the two that read an element; key and value have the map's
+        // sizes, by the type's invariant.
+        unsafe { bpf(cmd, &mut attr) }?;
         Ok(value)
     }
 

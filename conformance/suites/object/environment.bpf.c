@@ -3,7 +3,7 @@
 #include "packet.h"
 
 __u64 facts[8];
-static __u64 last;
+__u64 last SEC(".bss.clock");
 
 static __always_inline void observe(void)
 {
