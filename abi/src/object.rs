@@ -142,7 +142,9 @@ pub enum RefTarget {
 
 /// Index of an extern in its object's (and its programs') list.
 ///
-/// In the slots of a linked program it stands where the kernel expects a BTF id.
+/// In the slots of a linked program it stands where the kernel expects a BTF id, also for
+/// [`ExternKind::Address`]. Wide loads of weak typed symbols that the target is known not to have
+/// are plain zeroes instead, so that the branch which tests for them is dead.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ExternId(pub u32);
 

@@ -2,6 +2,7 @@
 
 use crate::btf;
 use std::fmt;
+use ubpf_abi::prog_type::ProgType;
 
 /// An object that could not be loaded or linked: where ([`section`](Self::section),
 /// [`symbol`](Self::symbol), [`offset`](Self::offset)) and what ([`kind`](Self::kind)).
@@ -336,8 +337,11 @@ pub enum LoadErrorKind {
     #[error("the object has several programs: {}; choose one with `--prog NAME`", Names(.0))]
     AmbiguousProgram(Vec<String>),
     /// The section name gives no program type.
-    #[error("section `{0}` is no name that gives a program type; choose one with `--type TYPE`")]
-    UnknownType(String),
+    #[error("the section's name gives no program type; choose one with `--type {}`", Advice(*.resembles))]
+    UnknownType {
+        /// What the name looks like.
+        resembles: Option<ProgType>,
+    },
     /// Linked code would exceed what offsets can span.
     #[error("the linked program would have more than {limit} instructions")]
     ProgramTooLarge {
@@ -487,6 +491,18 @@ pub enum StructOpsError {
     /// A function pointer to something that is no struct_ops program.
     #[error("`{0}` is not a program in a `struct_ops` section")]
     NotProgram(String),
+}
+
+/// A program type to try.
+struct Advice(Option<ProgType>);
+
+impl fmt::Display for Advice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(prog_type) => write!(f, "{prog_type}"),
+            None => f.write_str("TYPE"),
+        }
+    }
 }
 
 /// A list of names for a message, cut after 20.

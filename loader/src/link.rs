@@ -6,6 +6,7 @@
 //! so part of what must be equal.
 
 use crate::error::{LoadError, LoadErrorKind as Kind};
+use crate::sections::resembling;
 use std::sync::Arc;
 use ubpf_abi::object::{
     Extern, ExternId, ExternKind, FailedRelo, Function, Object, Ref, RefTarget,
@@ -69,9 +70,10 @@ pub fn link(
     let function = object.functions.get(entry).ok_or_else(|| LoadError::from(Kind::NoProgram))?;
     let locate = |e: LoadError| e.in_section(&function.section).of_symbol(&function.name);
     let section = function.entry.clone().unwrap_or_default();
-    let prog_type = prog_type
-        .or(section.prog_type)
-        .ok_or_else(|| locate(Kind::UnknownType(function.section.clone()).into()))?;
+    let prog_type = prog_type.or(section.prog_type).ok_or_else(|| {
+        let resembles = resembling(&function.section);
+        locate(Kind::UnknownType { resembles }.into())
+    })?;
     let mut linker = Linker::new(object);
     linker.append_reachable(entry).map_err(locate)?;
     if let Some(callback) = exception_callback(object, function).map_err(locate)? {

@@ -175,6 +175,14 @@ pub fn section_info(name: &str) -> SectionInfo {
     }
 }
 
+/// The program type of the row that a name without a match begins with: what libbpf before 1.0
+/// would have taken `xdp_filter` for. Only good for advice.
+pub(crate) fn resembling(name: &str) -> Option<ProgType> {
+    let name = name.strip_prefix('?').unwrap_or(name);
+    let row = |r: &&Rule| name.starts_with(r.name.trim_end_matches('+'));
+    RULES.iter().find(row).map(|r| r.prog_type)
+}
+
 /// Every form of section name with the program type and attach type it gives, in the order in
 /// which they are tried; a final `+` stands for an optional `/target`.
 pub fn section_names() -> impl Iterator<Item = (&'static str, ProgType, AttachType)> {
@@ -218,6 +226,14 @@ mod tests {
         assert!(section_info("syscall").sleepable);
         assert_eq!(section_info("?custom").prog_type, None);
         assert!(section_info("?custom").optional);
+    }
+
+    #[test]
+    fn old_names_give_no_type_but_advice() {
+        assert_eq!(section_info("xdp_filter").prog_type, None);
+        assert_eq!(resembling("xdp_filter"), Some(ProgType::Xdp));
+        assert_eq!(resembling("?classifier/a"), Some(ProgType::SchedCls));
+        assert_eq!(resembling("custom"), None);
     }
 
     #[test]

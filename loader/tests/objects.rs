@@ -317,9 +317,50 @@ fn an_object_of_plain_functions_needs_a_type() {
     assert_eq!(names, ["first", "second"]);
     let first = find_program(&object, Some("first")).unwrap();
     let error = link(&object, first, None).unwrap_err();
-    assert!(matches!(error.kind(), LoadErrorKind::UnknownType(_)), "{error}");
+    assert!(matches!(error.kind(), LoadErrorKind::UnknownType { .. }), "{error}");
     let program = link(&object, first, Some(ProgType::Xdp)).unwrap();
     assert_eq!(subprogs(&program), ["first", "twice"]);
+}
+
+#[test]
+fn calls_in_a_circle_are_linked_once() {
+    let program = program(&object("recursion.o"), "prog");
+    assert_eq!(subprogs(&program), ["prog", "even", "odd"]);
+    assert_calls_hit_subprogs(&program);
+}
+
+#[test]
+fn messages_say_what_to_do() {
+    let message = |name| {
+        let error = load(&bytes(name), &LoadOptions::default()).unwrap_err();
+        error.to_string()
+    };
+    assert_eq!(
+        message("undefined.o"),
+        "section `xdp` at 0x8: `prog`: `helper_of_another_file` is not defined in this object; \
+         define it, link the object that does with `bpftool gen object`, or declare it \
+         `extern … __ksym` or `__kconfig` and compile with `-g`"
+    );
+    assert_eq!(
+        message("maps.untyped.o"),
+        "section `.maps`: a map in `.maps` needs type information; compile with `-g`"
+    );
+    assert_eq!(
+        message("big_endian.o"),
+        "a big-endian object; rebuild it with `-target bpfel` (or `-target bpf` on a \
+         little-endian host)"
+    );
+    let object = object("sections.o");
+    let link_error = |name| {
+        let at = find_program(&object, Some(name)).unwrap();
+        link(&object, at, None).unwrap_err().to_string()
+    };
+    assert_eq!(
+        link_error("p50"),
+        "section `custom/name`: `p50`: the section's name gives no program type; \
+         choose one with `--type TYPE`"
+    );
+    assert!(link_error("p56").ends_with("choose one with `--type xdp`"));
 }
 
 #[test]
