@@ -6,7 +6,7 @@ use crate::form::{BY_OPCODE, Form, fields};
 use crate::insn::{AtomicSize, CallTarget, Insn, JumpForm, Operand, Reg, Size};
 use crate::kind::{Callee, Kind};
 use crate::opcode::{Class, Opcode, Source};
-use crate::slot::Slot;
+use crate::slot::{Pc, Slot};
 use crate::table::{Family, Row, Use};
 
 /// Decodes the instruction at the start of `slots`; those after it are not looked at.
@@ -52,17 +52,16 @@ pub fn decode(slots: &[Slot]) -> Result<Insn, DecodeError> {
 
 /// Decodes a whole stream, giving each instruction with the position of its first slot.
 ///
-/// After an error one slot is skipped, so that a caller may go on.
-pub fn decode_all(
-    slots: &[Slot],
-) -> impl Iterator<Item = (usize, Result<Insn, DecodeError>)> + Clone {
-    let mut at = 0;
+/// After an error one slot is skipped, so that a caller may go on. What lies beyond the last
+/// [`Pc`], 32 GiB into the stream, is not looked at.
+pub fn decode_all(slots: &[Slot]) -> impl Iterator<Item = (Pc, Result<Insn, DecodeError>)> + Clone {
+    let mut next = Pc(0);
     core::iter::from_fn(move || {
-        let rest = slots.get(at..).filter(|rest| !rest.is_empty())?;
+        let pc = next;
+        let rest = slots.get(pc.index()..).filter(|rest| !rest.is_empty())?;
         let decoded = decode(rest);
-        let start = at;
-        at += decoded.map_or(1, |insn| insn.slots() as usize);
-        Some((start, decoded))
+        next = Pc(pc.0.checked_add(decoded.map_or(1, |insn| insn.slots()))?);
+        Some((pc, decoded))
     })
 }
 

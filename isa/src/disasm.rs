@@ -33,7 +33,7 @@ use crate::insn::{
     AddrSpaceCast, AtomicOp, AtomicSize, CallTarget, Imm64, Insn, JumpForm, Operand, Reg, Size,
     Width,
 };
-use crate::slot::Slot;
+use crate::slot::{Pc, Slot};
 
 /// Looks names up for what instructions refer to by number. Every method may say `None`.
 pub trait Names {
@@ -87,10 +87,10 @@ impl<N: Names> Disassembler<N> {
 
 /// A slot that is no instruction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("slot {at} is no instruction")]
+#[error("slot {pc} is no instruction")]
 pub struct DisasmError {
-    /// Index of the slot.
-    pub at: usize,
+    /// The slot.
+    pub pc: Pc,
     /// What is wrong with it.
     #[source]
     pub cause: DecodeError,
@@ -110,8 +110,8 @@ pub struct DisasmError {
 /// [`DisasmError`] at the first slot that is no instruction.
 pub fn disassemble(slots: &[Slot]) -> Result<String, DisasmError> {
     let mut text = String::new();
-    for (at, decoded) in decode_all(slots) {
-        let insn = decoded.map_err(|cause| DisasmError { at, cause })?;
+    for (pc, decoded) in decode_all(slots) {
+        let insn = decoded.map_err(|cause| DisasmError { pc, cause })?;
         // Writing to a string cannot fail.
         let _ = writeln!(text, "{insn}");
     }

@@ -75,8 +75,8 @@ proptest! {
     #[test]
     fn a_stream_is_walked_to_its_end(slots in prop::collection::vec(common::any_slot(), 0..40)) {
         let mut next = 0;
-        for (at, decoded) in decode_all(&slots) {
-            prop_assert_eq!(at, next);
+        for (pc, decoded) in decode_all(&slots) {
+            prop_assert_eq!(pc.index(), next);
             next += decoded.map_or(1, |insn| insn.slots() as usize);
         }
         prop_assert_eq!(next, slots.len());

@@ -66,6 +66,6 @@ proptest! {
         let at = good.len();
         let slots: Vec<Slot> = good.into_iter().chain([bad]).collect();
         let error = disassemble(&slots).expect_err("the last slot is none");
-        prop_assert_eq!(error.at, at);
+        prop_assert_eq!(error.pc.index(), at);
     }
 }

@@ -2,7 +2,7 @@
 
 use alloc::format;
 
-use super::parse::{Item, Line, Parsed, Target, out_of_range};
+use super::parse::{Item, Line, Parsed, out_of_range};
 use crate::insn::{
     AddrSpaceCast, AtomicOp, AtomicSize, CallTarget, Imm64, Insn, JumpForm, Operand, Reg, Size,
     Width,
@@ -74,40 +74,28 @@ impl<'a> Line<'a> {
         if self.at_number() && !signed {
             return Ok(Insn::Call(CallTarget::Helper(self.u32()?)).into());
         }
-        // A label may have one of these names: what follows tells.
-        match (self.peek_text(), self.peek_second()) {
-            ("local", second) if !second.is_empty() => {
-                self.accept("local");
-            }
-            ("helper", second) if !second.is_empty() => {
-                self.accept("helper");
-                return Ok(Insn::Call(CallTarget::Helper(self.u32()?)).into());
-            }
-            ("runtime", second) if !second.is_empty() => {
-                self.accept("runtime");
-                let btf_id = self.imm32()?;
-                return Ok(Insn::Call(CallTarget::Kfunc { btf_id, btf_off: 0 }).into());
-            }
-            (name, "#") => {
-                self.accept(name);
-                return self.numbered_call(name);
-            }
-            _ => {}
+        if self.peek_second() == "#" {
+            return self.numbered_call();
         }
-        match self.target()? {
-            Target::Label(label) => {
-                Ok(Item { insn: Insn::Call(CallTarget::Subprog(0)), label: Some(label) })
-            }
-            Target::Offset { slots, at } => {
-                let off = i32::try_from(slots)
-                    .map_err(|_| out_of_range(at, slots, "the 32-bit offset"))?;
-                Ok(Insn::Call(CallTarget::Subprog(off)).into())
-            }
+        // A label may have one of these names, but then nothing follows it.
+        let spelt_out = !self.peek_second().is_empty();
+        if spelt_out && self.accept("helper") {
+            return Ok(Insn::Call(CallTarget::Helper(self.u32()?)).into());
         }
+        if spelt_out && self.accept("runtime") {
+            let btf_id = self.imm32()?;
+            return Ok(Insn::Call(CallTarget::Kfunc { btf_id, btf_off: 0 }).into());
+        }
+        if spelt_out {
+            self.accept("local");
+        }
+        self.long_jump(|off| Insn::Call(CallTarget::Subprog(off)))
     }
 
-    /// What follows the name in `call name#1`: only the number counts, but for `kfunc`.
-    fn numbered_call(&mut self, name: &str) -> Parsed<Item<'a>> {
+    /// `bpf_map_lookup_elem#1`, `kfunc#7@1`. The name does not count: one that the log gives a
+    /// kernel function cannot be told from a helper's.
+    fn numbered_call(&mut self) -> Parsed<Item<'a>> {
+        let name = self.word("a name")?.text;
         self.expect("#")?;
         if name != "kfunc" {
             return Ok(Insn::Call(CallTarget::Helper(self.u32()?)).into());

@@ -22,7 +22,7 @@ pub(super) struct Label<'a> {
 }
 
 /// Where a jump or call goes.
-pub(super) enum Target<'a> {
+enum Target<'a> {
     Offset { slots: i128, at: Position },
     Label(Label<'a>),
 }
@@ -287,7 +287,7 @@ impl<'a> Line<'a> {
     }
 
     /// `pc+3`, `+3`, `3` or a label, with LLVM's `<name>` behind it skipped.
-    pub(super) fn target(&mut self) -> Parsed<Target<'a>> {
+    fn target(&mut self) -> Parsed<Target<'a>> {
         const WHAT: &str = "an offset or a label";
         let at = self.at();
         if self.peek_text() == "pc"

@@ -273,8 +273,8 @@ fn the_kernel_takes_nothing_that_decoding_refuses() {
                 return Ok(());
             }
             accepted.set(accepted.get() + 1);
-            for (at, decoded) in decode_all(&slots) {
-                prop_assert!(decoded.is_ok(), "slot {}: {:?}", at, decoded);
+            for (pc, decoded) in decode_all(&slots) {
+                prop_assert!(decoded.is_ok(), "slot {}: {:?}", pc, decoded);
             }
             Ok(())
         })
@@ -291,6 +291,22 @@ fn the_kernel_overlooks_the_offset_of_exit() {
     let odd = Slot { off: 1, ..encode(&exit).0 };
     assert!(bpf::load(&[encode(&zero).0, odd], 0).program.is_ok());
     assert!(decode(&[odd]).is_err());
+}
+
+#[test]
+fn the_kernel_overlooks_the_upper_half_of_a_subprogs_address() {
+    if !bpf::available() {
+        return;
+    }
+    let address = Insn::LdImm64 { dst: Reg::R2, imm: Imm64::Func(3) };
+    let plain = encode_all(&[[address].as_slice(), &exit(), &exit()].concat());
+    let mut odd = plain.clone();
+    odd[1].imm = 1;
+    // What is missing is looked for after the fields are judged.
+    for slots in [&plain, &odd] {
+        assert_eq!(reason(&bpf::load(slots, 1).log), "missing btf func_info");
+    }
+    assert!(decode(&plain).is_ok() && decode(&odd).is_err());
 }
 
 /// Values at the edges of signs and widths.
