@@ -368,7 +368,7 @@ pub struct Composite {
     /// The format's `kind_flag`: members state their bitfield sizes. Without it bitfields have
     /// an [`Int`] type of few bits.
     pub kind_flag: bool,
-    /// Members, to be looked up with [`Btf::members_of`](super::Btf::members_of).
+    /// Members, to be looked up with [`Btf::members`](super::Btf::members).
     pub members: List<Member>,
 }
 

@@ -5,7 +5,7 @@
 //! alignment.
 
 use super::{CError, Nesting, Printer, Text, names};
-use crate::btf::{BtfId, Composite, Def, Enumeration, Member, Type, TypeError};
+use crate::btf::{BtfId, Composite, Def, Enumeration, MAX_DEPTH, Member, Type, TypeError};
 use alloc::format;
 use alloc::string::String;
 
@@ -125,15 +125,23 @@ impl Printer<'_> {
         })
     }
 
-    /// A member's name; only members without names that C would not accept so get one.
+    /// A member's name. C accepts members without one only if they are structures or unions
+    /// without one; others get a name here.
     fn member_name(&self, member: &Member, nth: usize) -> Result<String, CError> {
         let name = self.btf.name(member.name);
         if !name.is_empty() {
             return Ok(names::identifier(name).into());
         }
-        let ty = self.btf.ty(member.ty).ok_or(TypeError::Unknown(member.ty))?;
-        let is_inline = ty.def.composite().is_some() && ty.name.is_empty();
-        Ok(if is_inline { String::new() } else { format!("__unnamed_{nth}") })
+        let mut at = member.ty;
+        for _ in 0..=MAX_DEPTH {
+            let ty = self.btf.ty(at).ok_or(TypeError::Unknown(at))?;
+            match ty.def {
+                Def::Const(to) | Def::Volatile(to) | Def::TypeTag { target: to, .. } => at = to,
+                Def::Struct(_) | Def::Union(_) if ty.name.is_empty() => return Ok(String::new()),
+                _ => break,
+            }
+        }
+        Ok(format!("__unnamed_{nth}"))
     }
 
     fn enumerators(
@@ -187,7 +195,7 @@ fn pad(out: &mut Text, nesting: Nesting, from: u64, to: u64) -> Result<(), CErro
     let bytes = (to - here) / 8;
     if bytes > u64::from(MAX_PAD_BYTES) {
         nesting.indent(out)?;
-        out.fmt(format_args!("unsigned char __pad_{}[{bytes}];\n", here / 8))?;
+        out.fmt(format_args!("unsigned char __btf_pad_{}[{bytes}];\n", here / 8))?;
         here += bytes * 8;
     }
     while here < to {

@@ -56,8 +56,10 @@ pub enum CError {
     NotDefinable(BtfId),
 }
 
-/// Writes all types as a C header; of a split BTF its own and what they need of its base. Names used twice get suffixes `___2`, `___3` and so on, which
-/// CO-RE ignores, and records are marked for CO-RE as bpftool's are.
+/// Writes all types as a C header; of a split BTF its own and what they need of its base.
+///
+/// Names used twice get suffixes `___2`, `___3` and so on, which CO-RE ignores, and records are
+/// marked for CO-RE as bpftool's are.
 ///
 /// # Errors
 /// Types without end.
