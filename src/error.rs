@@ -1,12 +1,14 @@
 //! Errors of the steps from a module to an outcome.
 
+use std::sync::Arc;
 use ubpf_abi::map::MapType;
 use ubpf_abi::prog_type::ProgType;
+use ubpf_abi::program::Program;
 use ubpf_abi::{Errno, Trap, Version};
 use ubpf_loader::LoadError;
 use ubpf_vm::engine::CompileError;
 use ubpf_vm::lower::LowerError;
-use ubpf_vm::mem::MemError;
+use ubpf_vm::mem::{MemError, Near};
 use ubpf_vm::run::InputError;
 
 /// Whatever can go wrong, for callers that do not care at which step.
@@ -117,5 +119,17 @@ pub enum RunError {
     Input(#[from] InputError),
     /// The program trapped.
     #[error(transparent)]
-    Trap(#[from] Trap),
+    Trap(#[from] Trapped),
+}
+
+/// A trap, with what was known where it happened.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{trap}")]
+pub struct Trapped {
+    /// What happened.
+    pub trap: Trap,
+    /// The program that it happened in: the one that was run, or one that it tail-called.
+    pub program: Arc<Program>,
+    /// The memory nearest to the address that was accessed.
+    pub near: Option<Near>,
 }

@@ -5,14 +5,14 @@
 //! are made ready as well. Maps that the program cannot reach may fail to exist.
 
 use crate::engine::Engine;
-use crate::error::{InstantiateError, RunError};
+use crate::error::{InstantiateError, RunError, Trapped};
 use crate::module::Module;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use ubpf_abi::Errno;
 use ubpf_abi::map::{DataSection, MapDef, MapId, MapInit, MapType, SlotTarget};
 use ubpf_abi::program::{Program, SubprogId};
+use ubpf_abi::{Errno, Trap};
 use ubpf_helpers::env::{self, Environment};
 use ubpf_isa::{Imm64, Insn, decode_all};
 use ubpf_vm::engine::{Call, Engine as _, Image, Thread};
@@ -128,12 +128,19 @@ impl Instance {
             let args = [state.ctx().into(), 0, 0, 0, 0];
             let call = Call { world, state: &mut *state, func: SubprogId(0), args };
             let outcome = self.image.call(&mut self.thread, call);
-            r0 = outcome.result?;
+            r0 = outcome.result.map_err(|trap| self.trapped(trap))?;
             insns = outcome.insns;
         }
         let elapsed = start.elapsed();
         let output = state.finish(world, r0)?;
         Ok(Outcome { output, r0, insns, elapsed, repeat })
+    }
+
+    /// Describes a trap while the run's memory is still there.
+    fn trapped(&self, trap: Trap) -> Trapped {
+        let code = self.thread.trapped_in.as_ref().unwrap_or_else(|| self.image.code());
+        let near = trap.addr().and_then(|addr| self.world.cage().describe(addr));
+        Trapped { trap, program: Arc::clone(code.program()), near }
     }
 
     /// The program.

@@ -35,7 +35,7 @@ mod instance;
 mod module;
 
 pub use engine::{Engine, EngineBuilder};
-pub use error::{Error, InstantiateError, RunError};
+pub use error::{Error, InstantiateError, RunError, Trapped};
 pub use instance::{Event, Instance, Outcome};
 pub use module::{Module, Trust};
 

@@ -92,12 +92,7 @@ impl Trap {
     /// A trap of this kind at `pc`, without operands.
     #[must_use]
     pub const fn new(kind: TrapKind, pc: Pc) -> Self {
-        Self {
-            kind,
-            size: 0,
-            pc,
-            info: 0,
-        }
+        Self { kind, size: 0, pc, info: 0 }
     }
 
     /// A memory fault.
@@ -107,11 +102,18 @@ impl Trap {
             Access::Read => TrapKind::LoadFault,
             Access::Write => TrapKind::StoreFault,
         };
-        Self {
-            kind,
-            size,
-            pc,
-            info: addr,
+        Self { kind, size, pc, info: addr }
+    }
+
+    /// The address that was accessed, for the kinds of trap that have one.
+    #[must_use]
+    pub const fn addr(&self) -> Option<u64> {
+        match self.kind {
+            TrapKind::LoadFault
+            | TrapKind::StoreFault
+            | TrapKind::Misaligned
+            | TrapKind::CtxAccess => Some(self.info),
+            _ => None,
         }
     }
 
@@ -131,11 +133,7 @@ impl fmt::Display for Trap {
             | TrapKind::StoreFault
             | TrapKind::Misaligned
             | TrapKind::CtxAccess => {
-                write!(
-                    f,
-                    "{text}: {} bytes at {:#x}, insn {}",
-                    self.size, self.info, self.pc
-                )
+                write!(f, "{text}: {} bytes at {:#x}, insn {}", self.size, self.info, self.pc)
             }
             TrapKind::UnknownHelper => write!(f, "{text}: #{}, insn {}", self.info, self.pc),
             TrapKind::BadArgument => write!(

@@ -61,7 +61,7 @@ impl Source {
                 Failure::unusable(format!("{} has no program called {name}", self.name))
                     .hint(format!("it has:\n{}", self.programs()))
             }
-            LoadErrorKind::UnknownType(_) => {
+            LoadErrorKind::UnknownType { .. } => {
                 Failure::unusable(format!("cannot tell what type of program {} holds", self.name))
                     .because(e)
             }

@@ -59,8 +59,8 @@ pub fn run(args: &RunArgs, out: &mut dyn Write) -> Result<Exit, Failure> {
                 End::Returned(outcome)
             }
             Err(RunError::Input(e)) => End::Refused(e),
-            Err(RunError::Trap(at)) => {
-                trap = TrapReport::new(*at, &program, instance.world().cage());
+            Err(RunError::Trap(trapped)) => {
+                trap = TrapReport::new(trapped);
                 End::Trapped(&trap)
             }
             Err(e) => return Err(Failure::failed("the run failed").because(e.to_string())),

@@ -106,6 +106,9 @@ pub struct Thread {
     pub cpu: Cpu,
     /// Instructions that each run may execute; see [`Code`].
     pub budget: u64,
+    /// The program that the last run trapped in, of which the trap's `pc` is: the one that was
+    /// called, or one that it tail-called.
+    pub trapped_in: Option<Arc<Code>>,
 }
 
 /// Bytes from one frame to the next: between them lies as much that belongs to none, so that
@@ -121,7 +124,7 @@ impl Thread {
         let bytes = u64::from(FRAME_STRIDE) * MAX_CALL_FRAMES as u64;
         let spec = RegionSpec::new(bytes, RegionKind::Stack, "")
             .elements(Elements { stride: FRAME_STRIDE, bytes: STACK_BYTES });
-        Ok(Self { stack: world.cage().alloc(spec)?, cpu, budget: DEFAULT_BUDGET })
+        Ok(Self { stack: world.cage().alloc(spec)?, cpu, budget: DEFAULT_BUDGET, trapped_in: None })
     }
 
     /// The memory of its frames.

@@ -32,7 +32,8 @@ impl Report for Detail {
                 verdict(out, subject, outcome)?;
                 if let Some(data) = &outcome.output.data {
                     writeln!(out)?;
-                    Change::between(&run.item.input.data, data).print(out, style::columns())?;
+                    let before = subject.visible(&run.item.input.data);
+                    Change::between(before, subject.visible(data)).print(out, style::columns())?;
                 }
                 context(out, subject, run, outcome)?;
             }

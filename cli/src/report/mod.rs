@@ -19,10 +19,13 @@ use crate::contents::MapContents;
 use crate::input::Item;
 use std::io::{self, Write};
 use ubpf::abi::ctx::CtxLayout;
-use ubpf::abi::prog_type::ProgTypeDecl;
+use ubpf::abi::prog_type::{InputKind, PacketLayer, ProgTypeDecl};
 use ubpf::abi::program::Program;
 use ubpf::vm::run::InputError;
 use ubpf::{Event, Outcome};
+
+/// Bytes of an Ethernet header.
+const ETH_HLEN: usize = 14;
 
 /// What is being run.
 #[derive(Clone, Copy)]
@@ -46,6 +49,18 @@ impl Subject<'_> {
         let names = self.decl.ret_names.iter();
         let mut named = names.filter(|(value, _)| value.cast_unsigned() == retval);
         named.next().map(|(_, name)| *name)
+    }
+
+    /// The part of a packet that programs of this type see. In front of it test-run has an
+    /// Ethernet header, which it does not keep for programs that begin behind it.
+    #[must_use]
+    pub fn visible<'p>(&self, packet: &'p [u8]) -> &'p [u8] {
+        match self.decl.input {
+            InputKind::Packet { from: PacketLayer::Network } => {
+                packet.get(ETH_HLEN..).unwrap_or_default()
+            }
+            _ => packet,
+        }
     }
 
     const fn layout(&self) -> &CtxLayout {

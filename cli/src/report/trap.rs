@@ -5,33 +5,41 @@ use crate::listing::Listing;
 use crate::style::{BAD, NOTE};
 use serde_json::json;
 use std::io::{self, Write};
-use ubpf::abi::program::Program;
-use ubpf::abi::{Trap, TrapKind};
-use ubpf::vm::mem::Cage;
+use ubpf::Trapped;
+use ubpf::abi::Trap;
+
+/// Addresses below this are null pointers, or members of what a null pointer points to.
+const NULL_PAGE_BYTES: u64 = 0x1_0000;
 
 /// A trap in words.
 #[derive(Clone, Debug)]
 pub struct TrapReport {
     trap: Trap,
     message: String,
+    program: String,
     insn: Option<String>,
     near: Option<String>,
     source: Option<(String, String)>,
 }
 
 impl TrapReport {
-    /// Describes a trap of this program, in this memory.
+    /// Describes a trap.
     #[must_use]
-    pub fn new(trap: Trap, program: &Program, cage: &Cage) -> Self {
+    pub fn new(Trapped { trap, program, near }: &Trapped) -> Self {
         let listing = Listing::new(program);
         let insn = listing.insn_at(trap.pc);
         let source = listing.source_at(trap.pc);
         Self {
             message: trap.to_string(),
+            program: program.name.clone(),
             insn: insn.map(|insn| listing.text(trap.pc, &insn)),
-            near: near(&trap, cage),
+            near: trap.addr().map(|addr| match near {
+                _ if addr < NULL_PAGE_BYTES => "a null pointer".to_owned(),
+                Some(near) => near.to_string(),
+                None => "near no memory".to_owned(),
+            }),
             source: source.map(|line| (line.place(), line.text.to_owned())),
-            trap,
+            trap: *trap,
         }
     }
 
@@ -47,6 +55,7 @@ impl TrapReport {
         let mut error = json!({
             "trap": self.trap.kind.text(),
             "message": self.message,
+            "program": self.program,
             "pc": self.trap.pc.0,
         });
         let mut add = |name: &str, value: Option<serde_json::Value>| {
@@ -55,7 +64,7 @@ impl TrapReport {
             }
         };
         add("insn", self.insn.clone().map(Into::into));
-        add("address", has_address(self.trap.kind).then(|| self.trap.info.into()));
+        add("address", self.trap.addr().map(Into::into));
         add("near", self.near.clone().map(Into::into));
         let source = self.source.as_ref();
         add("source", source.map(|(place, text)| json!({"place": place, "text": text})));
@@ -70,7 +79,7 @@ impl TrapReport {
         writeln!(out, "{BAD}trap{BAD:#}  {}", self.message)?;
         let mut line = |name: &str, text: &str| writeln!(out, "  {NOTE}{name:8}{NOTE:#}{text}");
         if let Some(insn) = &self.insn {
-            line("insn", &format!("{}: {insn}", self.trap.pc))?;
+            line("insn", &format!("{}: {insn}  in {}", self.trap.pc, self.program))?;
         }
         if let Some(near) = &self.near {
             line("address", &format!("{:#x}, {near}", self.trap.info))?;
@@ -80,27 +89,4 @@ impl TrapReport {
         }
         Ok(())
     }
-}
-
-/// Whether the trap's operand is an address.
-const fn has_address(kind: TrapKind) -> bool {
-    matches!(
-        kind,
-        TrapKind::LoadFault
-            | TrapKind::StoreFault
-            | TrapKind::Misaligned
-            | TrapKind::CtxAccess
-            | TrapKind::BadCallTarget
-    )
-}
-
-fn near(trap: &Trap, cage: &Cage) -> Option<String> {
-    if !has_address(trap.kind) {
-        return None;
-    }
-    Some(match cage.describe(trap.info) {
-        Some(near) => near.to_string(),
-        None if trap.info < 0x1000 => "a null pointer".to_owned(),
-        None => "near no region".to_owned(),
-    })
 }

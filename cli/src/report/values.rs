@@ -27,7 +27,7 @@ pub fn print_maps(out: &mut dyn Write, program: &Program, maps: &[MapContents]) 
 fn print_map(out: &mut dyn Write, btf: Option<&Btf>, map: &MapContents) -> io::Result<()> {
     let def = &map.def;
     let map_type = def.map_type.map_or("", |map_type| map_type.name());
-    write!(out, "  {NAME}{}{NAME:#} ", map.name())?;
+    write!(out, "  {NAME}{}{NAME:#}", map.name())?;
     if matches!(def.init, MapInit::Data { .. }) {
         writeln!(out)?;
         return print_variables(out, btf, map);
@@ -37,13 +37,13 @@ fn print_map(out: &mut dyn Write, btf: Option<&Btf>, map: &MapContents) -> io::R
     let shown: Vec<&Entry> =
         if is_array(map) { used.collect() } else { map.entries.iter().collect() };
     match (is_array(map), shown.len()) {
-        (true, 0) => writeln!(out, "{DIM}{map_type}, all {max} zero{DIM:#}")?,
+        (true, 0) => writeln!(out, "  {DIM}{map_type} of {max}, all zero{DIM:#}")?,
         (true, n) if n < map.entries.len() => {
             let zero = map.entries.len() - n;
-            writeln!(out, "{DIM}{map_type} of {max}, {zero} zero{DIM:#}")?;
+            writeln!(out, "  {DIM}{map_type} of {max}, {zero} zero{DIM:#}")?;
         }
-        (true, _) => writeln!(out, "{DIM}{map_type} of {max}{DIM:#}")?,
-        (false, n) => writeln!(out, "{DIM}{map_type}, {n} of {max}{DIM:#}")?,
+        (true, _) => writeln!(out, "  {DIM}{map_type} of {max}{DIM:#}")?,
+        (false, n) => writeln!(out, "  {DIM}{map_type}, {n} of {max}{DIM:#}")?,
     }
     for entry in shown.iter().take(MAX_ENTRIES) {
         let key = typed(btf, def.key_type, &entry.key);

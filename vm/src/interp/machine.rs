@@ -28,6 +28,8 @@ pub(super) struct Core<'m> {
     /// Budget left at the last exit, call or trap.
     pub(super) remaining: i64,
     trap: Option<Trap>,
+    /// The program that trapped.
+    pub(super) trapped_in: Option<&'m Interpreted>,
 }
 
 impl<'m> Core<'m> {
@@ -47,6 +49,7 @@ impl<'m> Core<'m> {
             tail_calls: 0,
             remaining: budget,
             trap: None,
+            trapped_in: None,
         }
     }
 
@@ -123,6 +126,7 @@ impl<'m> Core<'m> {
 
     pub(super) const fn set_trap(&mut self, trap: Trap) {
         self.trap = Some(trap);
+        self.trapped_in = Some(self.image);
     }
 }
 

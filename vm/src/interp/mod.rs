@@ -35,6 +35,8 @@ mod step;
 mod translate;
 
 #[cfg(test)]
+mod properties;
+#[cfg(test)]
 mod tests;
 
 use crate::code::Code;
@@ -87,7 +89,10 @@ impl Image for Interpreted {
         let budget = i64::try_from(thread.budget).unwrap_or(i64::MAX);
         let mut core = Core::new(call.world, thread, self, budget);
         let result = core.enter(call.state, call.func, call.args);
-        Outcome { result, insns: budget.wrapping_sub(core.remaining()).cast_unsigned() }
+        let insns = budget.wrapping_sub(core.remaining()).cast_unsigned();
+        let trapped_in = core.trapped_in.map(|image| Arc::clone(&image.code));
+        thread.trapped_in = trapped_in;
+        Outcome { result, insns }
     }
 
     fn as_any(&self) -> &dyn Any {
