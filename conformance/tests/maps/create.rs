@@ -2,7 +2,7 @@
 
 use crate::twin::{def, ours, world};
 use ubpf_abi::Errno;
-use ubpf_abi::map::{MapDef, MapType};
+use ubpf_abi::map::{MapDef, MapFlags, MapType};
 use ubpf_conformance::kernel::KernelMap;
 use ubpf_conformance::skip_without_kernel;
 
@@ -88,13 +88,19 @@ fn variations(base: &MapDef) -> Vec<MapDef> {
     all
 }
 
+/// The oracle opens a buffer in new perf event arrays, and gives those without entries some.
+fn is_opened(def: &MapDef) -> bool {
+    def.map_type == Ok(MapType::PerfEventArray)
+        && (def.max_entries == 0 || def.flags.has(MapFlags::RDONLY))
+}
+
 #[test]
 fn definitions_are_refused_alike() {
     skip_without_kernel!();
     let world = world();
     let mut differ = Vec::new();
     let mut compared = 0;
-    for def in accepted().iter().flat_map(variations) {
+    for def in accepted().iter().flat_map(variations).filter(|def| !is_opened(def)) {
         let ours = ours(&world, &def).err();
         let kernels = KernelMap::create(&def, None).err();
         compared += 1;
@@ -102,8 +108,13 @@ fn definitions_are_refused_alike() {
             differ.push(format!(
                 "{:?}: {ours:?}, the kernel {kernels:?}: key {} value {} entries {} flags {:#x} \
                  node {} extra {}",
-                def.map_type, def.key_size, def.value_size, def.max_entries, def.flags.0,
-                def.numa_node, def.extra,
+                def.map_type,
+                def.key_size,
+                def.value_size,
+                def.max_entries,
+                def.flags.0,
+                def.numa_node,
+                def.extra,
             ));
         }
     }

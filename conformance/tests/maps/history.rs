@@ -107,10 +107,7 @@ fn perform(twin: &Twin, key_bytes: KeyBytes, step: &Step) -> [Answer; 2] {
         ],
         Step::NextKey { key } => {
             let key = key.map(key_of);
-            [
-                Answer::of(ours.next_key(key.as_deref())),
-                Answer::of(raw.next_key(key.as_deref())),
-            ]
+            [Answer::of(ours.next_key(key.as_deref())), Answer::of(raw.next_key(key.as_deref()))]
         }
     }
 }
@@ -175,7 +172,7 @@ histories! {
     hash_two_byte_keys: Hash [2, 3, 5], ZERO_SEED, plain_key, ELEMENTS, 9, 80;
     hash_no_prealloc: Hash [12, 8, 6], ZERO_SEED | NO_PREALLOC, plain_key, ELEMENTS, 10, 120;
     percpu_hash: PercpuHash [4, 12, 6], ZERO_SEED, plain_key, ELEMENTS, 10, 120;
-    percpu_hash_no_prealloc: PercpuHash [4, 5, 6], ZERO_SEED | NO_PREALLOC, plain_key, ELEMENTS, 10, 120;
+    percpu_hash_no_prealloc: PercpuHash [4, 16, 6], ZERO_SEED | NO_PREALLOC, plain_key, ELEMENTS, 10, 120;
     lru_hash_of_one: LruHash [4, 8, 1], ZERO_SEED, plain_key, ELEMENTS, 3, 60;
     lru_hash_of_four: LruHash [4, 8, 4], ZERO_SEED, plain_key, ELEMENTS, 9, 200;
     lru_hash: LruHash [4, 8, 20], ZERO_SEED, plain_key, ELEMENTS, 40, 400;

@@ -6,9 +6,7 @@ use std::sync::Arc;
 use ubpf_abi::map::{MapDef, MapFlags, MapInit, MapType};
 use ubpf_abi::prog_type::ProgType;
 use ubpf_abi::{Errno, Kernel};
-use ubpf_conformance::kernel::{
-    KernelMap, Loaded, LogLevel, ProgLoad, TestInput, possible_cpus,
-};
+use ubpf_conformance::kernel::{KernelMap, Loaded, LogLevel, ProgLoad, TestInput, possible_cpus};
 use ubpf_isa::Slot;
 use ubpf_vm::map::Map;
 use ubpf_vm::mem::Cage;
@@ -85,10 +83,7 @@ impl Twin {
         let kernel = KernelMap::create(def, None).expect("the kernel's map");
         let scratch = self::def(MapType::Array, [4, SCRATCH_BYTES, 1], 0);
         let scratch = KernelMap::create(&scratch, None).expect("a scratch map");
-        let progs = ops
-            .iter()
-            .map(|&op| (op, program(op, &kernel, &scratch)))
-            .collect();
+        let progs = ops.iter().map(|&op| (op, program(op, &kernel, &scratch))).collect();
         Self { world, ours, kernel, scratch, progs }
     }
 

@@ -6,7 +6,7 @@ use ubpf_abi::map::{MapOp, MapType};
 use ubpf_abi::{Errno, Trap};
 use ubpf_vm::call::arg::callback;
 use ubpf_vm::call::{
-    Callback, CallCx, CtxArg, Fail, MapKey, MapRef, MapValue, MapValueIn, MapValueOut, StackPtr,
+    CallCx, Callback, CtxArg, Fail, MapKey, MapRef, MapValue, MapValueIn, MapValueOut, StackPtr,
     Void,
 };
 use ubpf_vm::mem::GuestAddr;

@@ -68,16 +68,28 @@ fn ringbuf_reserve(
     Ok(ring.reserve(map.addr(), size).map(|addr| Acquired(AllocatedMem::new(addr))))
 }
 
-fn ringbuf_submit(cx: &mut CallCx<'_>, record: Released<AllocMem>, _flags: u64) -> Result<Void, Trap> {
+fn ringbuf_submit(
+    cx: &mut CallCx<'_>,
+    record: Released<AllocMem>,
+    _flags: u64,
+) -> Result<Void, Trap> {
     commit(cx, record, Commit::Submit)
 }
 
-fn ringbuf_discard(cx: &mut CallCx<'_>, record: Released<AllocMem>, _flags: u64) -> Result<Void, Trap> {
+fn ringbuf_discard(
+    cx: &mut CallCx<'_>,
+    record: Released<AllocMem>,
+    _flags: u64,
+) -> Result<Void, Trap> {
     commit(cx, record, Commit::Discard)
 }
 
 /// Finds a record's ring through its header and ends the reservation.
-fn commit(cx: &CallCx<'_>, Released(record): Released<AllocMem>, how: Commit) -> Result<Void, Trap> {
+fn commit(
+    cx: &CallCx<'_>,
+    Released(record): Released<AllocMem>,
+    how: Commit,
+) -> Result<Void, Trap> {
     let bad = || cx.trap(TrapKind::BadArgument);
     let owner_at = record.addr().0.checked_sub(HEADER_BYTES / 2).ok_or_else(bad)?;
     let owner: u32 = cx.cage().load(u64::from(owner_at)).map_err(|_| bad())?;

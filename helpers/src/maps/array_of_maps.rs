@@ -62,8 +62,8 @@ pub(super) fn check_inner(world: &World, template: &MapDef, addr: GuestAddr) -> 
     let map = world.map_ref(addr.into()).ok_or(Errno::EINVAL)?;
     let def = map.def();
     // The verifier bounds constant indices into an inner array by its template.
-    let fixed_len = template.map_type == Ok(MapType::Array)
-        && !template.flags.has(MapFlags::INNER_MAP);
+    let fixed_len =
+        template.map_type == Ok(MapType::Array) && !template.flags.has(MapFlags::INNER_MAP);
     let alike = def.map_type == template.map_type
         && def.key_size == template.key_size
         && def.value_size == template.value_size
@@ -105,13 +105,7 @@ impl Storage for ArrayOfMaps {
         self.maps.remove(key)
     }
 
-    fn set_map(
-        &self,
-        world: &World,
-        key: &[u8],
-        map: GuestAddr,
-        flags: u64,
-    ) -> Result<(), Errno> {
+    fn set_map(&self, world: &World, key: &[u8], map: GuestAddr, flags: u64) -> Result<(), Errno> {
         let index = self.maps.check(key, flags)?;
         check_inner(world, &self.template, map)?;
         self.maps.set(index, map.0)

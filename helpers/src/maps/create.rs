@@ -4,10 +4,8 @@ use ubpf_abi::Errno;
 use ubpf_abi::map::{MapDef, MapFlags};
 
 /// Both sides' access modes, which most types take.
-pub(super) const ACCESS: u32 = MapFlags::RDONLY
-    | MapFlags::WRONLY
-    | MapFlags::RDONLY_PROG
-    | MapFlags::WRONLY_PROG;
+pub(super) const ACCESS: u32 =
+    MapFlags::RDONLY | MapFlags::WRONLY | MapFlags::RDONLY_PROG | MapFlags::WRONLY_PROG;
 
 /// User space's access modes.
 pub(super) const USER_ACCESS: u32 = MapFlags::RDONLY | MapFlags::WRONLY;

@@ -108,7 +108,13 @@ pub(super) trait Storage: Any + Send + Sync {
         None
     }
 
-    fn set_map(&self, _world: &World, _key: &[u8], _map: GuestAddr, _flags: u64) -> Result<(), Errno> {
+    fn set_map(
+        &self,
+        _world: &World,
+        _key: &[u8],
+        _map: GuestAddr,
+        _flags: u64,
+    ) -> Result<(), Errno> {
         Err(Errno::EINVAL)
     }
 }

@@ -120,13 +120,7 @@ impl Hash {
     }
 
     /// Stores a value.
-    fn put(
-        &self,
-        cpu: Cpu,
-        key: &[u8],
-        value: &[u8],
-        mode: Mode,
-    ) -> Result<(), Errno> {
+    fn put(&self, cpu: Cpu, key: &[u8], value: &[u8], mode: Mode) -> Result<(), Errno> {
         let hash = self.table.hash(key);
         let bucket = self.table.lock(hash)?;
         let old = bucket.find(hash, key);

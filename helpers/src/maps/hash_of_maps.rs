@@ -72,13 +72,7 @@ impl Storage for HashOfMaps {
         self.addrs.delete(USER_CPU, key)
     }
 
-    fn set_map(
-        &self,
-        world: &World,
-        key: &[u8],
-        map: GuestAddr,
-        flags: u64,
-    ) -> Result<(), Errno> {
+    fn set_map(&self, world: &World, key: &[u8], map: GuestAddr, flags: u64) -> Result<(), Errno> {
         check_inner(world, &self.template, map)?;
         self.addrs.update(USER_CPU, key, &map.0.to_le_bytes(), flags)
     }

@@ -10,9 +10,7 @@ const INITIAL: u32 = 0xdead_beef;
 /// word-wise `jhash2`.
 #[must_use]
 pub(super) fn jhash(bytes: &[u8], seed: u32) -> u32 {
-    let start = INITIAL
-        .wrapping_add(bytes.len() as u32)
-        .wrapping_add(seed);
+    let start = INITIAL.wrapping_add(bytes.len() as u32).wrapping_add(seed);
     let mut lanes = [start; 3];
     let mut rest = bytes;
     while rest.len() > 12 {

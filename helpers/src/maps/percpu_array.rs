@@ -21,13 +21,7 @@ pub const DEF: MapTypeDef = MapTypeDef {
     decl: MapTypeDecl {
         map_type: MapType::PercpuArray,
         doc: "Array with a value a CPU.",
-        ops: &[
-            MapOp::Lookup,
-            MapOp::Update,
-            MapOp::Delete,
-            MapOp::LookupPercpu,
-            MapOp::ForEach,
-        ],
+        ops: &[MapOp::Lookup, MapOp::Update, MapOp::Delete, MapOp::LookupPercpu, MapOp::ForEach],
         direct_value: false,
         special_fields: true,
     },

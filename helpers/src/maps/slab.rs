@@ -149,10 +149,10 @@ impl Slab {
         region.write(off, from).map_err(|_| Errno::EFAULT)
     }
 
-    /// Sets the whole row to zero, what rounds it up to a multiple of 8 included.
+    /// Sets the row to zero; what rounds it up to a multiple of 8 keeps its bytes.
     pub(super) fn clear(&self, row: u32) -> Result<(), Errno> {
         let (region, off) = self.place(row).ok_or(Errno::EFAULT)?;
-        region.fill(off, self.elements.stride, 0).map_err(|_| Errno::EFAULT)
+        region.fill(off, self.elements.bytes, 0).map_err(|_| Errno::EFAULT)
     }
 
     /// Whether the row begins with these bytes.

@@ -61,9 +61,7 @@ impl Supply {
     fn exchange(&self, old: u64, slot: u32) -> Result<(), u64> {
         let changes = (old >> 32).wrapping_add(1);
         let new = changes << 32 | u64::from(slot);
-        self.top
-            .compare_exchange_weak(old, new, Ordering::AcqRel, Ordering::Acquire)
-            .map(drop)
+        self.top.compare_exchange_weak(old, new, Ordering::AcqRel, Ordering::Acquire).map(drop)
     }
 }
 

@@ -130,11 +130,6 @@ impl Table {
         }
     }
 
-    /// How many slots there are.
-    pub(super) const fn slots(&self) -> u32 {
-        self.nodes.len()
-    }
-
     /// The slot's node, made if need be.
     #[inline]
     pub(super) fn node(&self, Slot(slot): Slot) -> Option<&Node> {
