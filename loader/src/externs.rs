@@ -1,22 +1,22 @@
 //! Symbols that the object leaves to its host: `.ksyms` and `.kconfig`.
 //!
 //! ```c
-//! extern const void  schedule      __ksym;     // untyped: an address
-//! extern const int   bpf_prog_active __ksym;    // typed variable, by BTF id
-//! extern void bpf_rcu_read_lock(void) __ksym;   // kernel function
-//! extern int         CONFIG_HZ      __kconfig;  // becomes data, see `kconfig`
+//! extern const void schedule __ksym;            // untyped: an address
+//! extern const struct rq runqueues __ksym;      // typed variable, by BTF id
+//! extern void bpf_rcu_read_lock(void) __ksym;   // kernel function, by BTF id
+//! extern int CONFIG_HZ __kconfig;               // becomes data, see `kconfig`
 //! ```
 
 mod kconfig;
 
 use crate::LoadOptions;
 use crate::btf::core_relo::types_are_compatible;
-use crate::elf::{Binding, Elf, Place, SymbolKind};
+use crate::elf::{Binding, Elf, Place, Symbol, SymbolKind};
 use crate::error::{KconfigError, LoadError, LoadErrorKind as Kind};
 use crate::maps::Maps;
 use crate::types::{KCONFIG, KSYMS, Types};
 use std::collections::HashMap;
-use ubpf_abi::btf::{Btf, BtfId, Def, Kind as BtfKind, Linkage, essential_name};
+use ubpf_abi::btf::{Btf, BtfId, Def, Kind as BtfKind, Linkage, SecVar, essential_name};
 use ubpf_abi::map::MapId;
 use ubpf_abi::object::{Extern, ExternId, ExternKind};
 
@@ -45,25 +45,15 @@ impl Externs {
         options: &LoadOptions,
     ) -> Result<Self, LoadError> {
         let mut externs = Self::default();
+        // Without type information nothing says what an undefined symbol is; that is an error
+        // once an instruction refers to it.
+        let Some(btf) = &types.btf else {
+            return Ok(externs);
+        };
+        let declared = ExternTypes::new(btf);
         let mut configs = Vec::new();
-        let sections = types.btf.as_ref().map(ExternTypes::new);
-        for (index, symbol) in elf.symbols().iter().enumerate() {
-            // Without type information nothing says what an undefined symbol is; it is an error
-            // once an instruction refers to it.
-            let Some((btf, sections)) = types.btf.as_ref().zip(sections.as_ref()) else {
-                break;
-            };
-            if symbol.place != Place::Undefined
-                || symbol.binding == Binding::Local
-                || symbol.kind == SymbolKind::Section
-                || symbol.name.is_empty()
-            {
-                continue;
-            }
-            let Ok(index) = u32::try_from(index) else {
-                break;
-            };
-            let Some(&(id, section)) = sections.by_name.get(symbol.name) else {
+        for (symbol, index) in elf.symbols().iter().zip(0u32..).filter(|(s, _)| is_extern(s)) {
+            let Some(&(id, section)) = declared.by_name.get(symbol.name) else {
                 continue;
             };
             let weak = symbol.binding == Binding::Weak;
@@ -111,8 +101,9 @@ impl Externs {
             .values(options.kconfig.as_deref(), options.kernel)
             .map_err(|(e, name)| kconfig_error(e, &name))?;
         if let (Some(datasec), Some(btf)) = (types.datasec(KCONFIG), types.btf.as_mut()) {
-            let offs: Vec<_> =
-                btf.vars(datasec).iter().map(|v| data.off_of(v.ty).unwrap_or(v.off)).collect();
+            let placed = data.offs();
+            let off = |v: &SecVar| placed.get(&v.ty).copied().unwrap_or(v.off);
+            let offs: Vec<_> = btf.vars(datasec).iter().map(off).collect();
             let size = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
             btf.place_vars(datasec, size, &offs);
         }
@@ -122,6 +113,14 @@ impl Externs {
         }
         Ok(())
     }
+}
+
+/// Whether a symbol is left to somebody else.
+fn is_extern(symbol: &Symbol<'_>) -> bool {
+    symbol.place == Place::Undefined
+        && symbol.binding != Binding::Local
+        && symbol.kind != SymbolKind::Section
+        && !symbol.name.is_empty()
 }
 
 fn kconfig_error(error: KconfigError, name: &str) -> LoadError {

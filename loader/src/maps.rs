@@ -9,7 +9,7 @@ use crate::elf::{Elf, SectionId};
 use crate::error::{LoadError, LoadErrorKind as Kind, MapError};
 use crate::functions::Functions;
 use crate::types::{KCONFIG, Types};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use ubpf_abi::map::{DataSection, MapDef, MapFlags, MapId, MapInit};
 
 /// All maps so far, and the places in the file that stand for them.
@@ -19,7 +19,7 @@ pub(crate) struct Maps {
     /// Declared maps by section and byte offset.
     declared: HashMap<(SectionId, u64), MapId>,
     /// Sections that declare maps.
-    declaring: Vec<SectionId>,
+    declaring: HashSet<SectionId>,
     /// Data sections, the arena's variables among them.
     data: HashMap<SectionId, MapId>,
 }
@@ -84,7 +84,7 @@ impl Maps {
 
     /// Declared maps are known by name, to users and to each other.
     fn check_names(&self) -> Result<(), LoadError> {
-        let mut seen = std::collections::HashSet::new();
+        let mut seen = HashSet::new();
         match self.list.iter().find(|m| !seen.insert(m.name.as_str())) {
             None => Ok(()),
             Some(twice) => Err(Kind::Map(MapError::Duplicate(twice.name.clone())).into()),

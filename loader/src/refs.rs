@@ -104,8 +104,8 @@ fn function_refs(
         let target = match reloc {
             Some(reloc) => Some(relocated(*slot, reloc, functions, targets).map_err(at)?),
             None if is_subprog_call(*slot) && !second_half => {
-                let place = call_target(place.section, range.start, index, slot.imm);
-                let target = function_at(functions, targets, place.0, place.1);
+                let offset = call_target(range.start, index, slot.imm);
+                let target = function_at(functions, targets, place.section, offset);
                 Some(RefTarget::Call(target.map_err(at)?))
             }
             None => None,
@@ -118,11 +118,11 @@ fn function_refs(
     Ok(refs)
 }
 
-/// Where a call without relocation leads: section and byte offset.
-fn call_target(section: SectionId, start: u64, index: u32, imm: i32) -> (SectionId, i64) {
+/// Where a call without relocation leads, as byte offset in its section.
+fn call_target(start: u64, index: u32, imm: i32) -> i64 {
     let from = i64::try_from(start).unwrap_or(i64::MAX);
     let slots = i64::from(index) + 1 + i64::from(imm);
-    (section, from.saturating_add(slots * Slot::BYTES as i64))
+    from.saturating_add(slots * Slot::BYTES as i64)
 }
 
 /// What the relocation of an instruction refers to.
@@ -150,26 +150,25 @@ fn relocated(
         }
         Place::In(section) => section,
     };
-    let imm = reloc.addend.unwrap_or(i64::from(slot.imm));
     let value = i64::try_from(symbol.value).unwrap_or(i64::MAX);
+    let imm = match symbol.kind {
+        // With a function's own symbol the instruction adds nothing: clang writes -1 in calls
+        // and 0 in wide loads, but binutils 2.40 repeats the function's offset there.
+        SymbolKind::Func => -i64::from(is_call),
+        _ => reloc.addend.unwrap_or(i64::from(slot.imm)),
+    };
     if is_call {
         if slot.src != PSEUDO_CALL {
             let src = slot.src;
             return Err(Kind::RelocCall { symbol: name(), src }.into());
         }
-        // With a function's own symbol `imm` says nothing: clang writes -1 (and 0 in wide
-        // loads), but binutils 2.40 repeats the function's offset there.
-        let slots = match symbol.kind {
-            SymbolKind::Func => 0,
-            _ => imm.saturating_add(1),
-        };
+        let slots = imm.saturating_add(1);
         let offset = value.saturating_add(slots.saturating_mul(Slot::BYTES as i64));
         return function_at(functions, targets, section, offset).map(RefTarget::Call);
     }
     let offset = value.saturating_add(imm);
     let is_code = elf.section(section).is_some_and(|s| s.executable);
     if is_code && matches!(symbol.kind, SymbolKind::Func | SymbolKind::Section) {
-        let offset = if symbol.kind == SymbolKind::Func { value } else { offset };
         return function_at(functions, targets, section, offset).map(RefTarget::FuncAddr);
     }
     data_target(section, offset, symbol, targets)
@@ -186,10 +185,15 @@ fn data_target(
     match targets.maps.at(section, offset) {
         MapPlace::Map(id) => Ok(RefTarget::Map(id)),
         MapPlace::NoMap => Err(Kind::NoMapAt { target, offset }.into()),
-        MapPlace::Value(map) => match u32::try_from(offset) {
-            Ok(off) => Ok(RefTarget::MapValue { map, off }),
-            Err(_) => Err(Kind::DataOffset { target, offset }.into()),
-        },
+        MapPlace::Value(map) => {
+            // Whether the offset lies inside the value is the verifier's question. Optimised
+            // loops can begin in front of an array, so it can be negative.
+            let wrapped = || i32::try_from(offset).map(i32::cast_unsigned);
+            match u32::try_from(offset).or_else(|_| wrapped()) {
+                Ok(off) => Ok(RefTarget::MapValue { map, off }),
+                Err(_) => Err(Kind::DataOffset { target, offset }.into()),
+            }
+        }
         MapPlace::Elsewhere if target == ".jumptables" => Err(Kind::JumpTable.into()),
         MapPlace::Elsewhere => {
             let symbol = targets.elf.symbol_name(symbol).to_owned();

@@ -111,10 +111,9 @@ impl Layout {
         self.configs.iter().map(|(c, off)| (c.symbol, *off))
     }
 
-    /// Where a variable lies.
-    pub(super) fn off_of(&self, var: BtfId) -> Option<u32> {
-        let found = self.configs.iter().find(|(c, _)| c.var == var);
-        found.map(|(_, off)| *off)
+    /// Where the variables lie.
+    pub(super) fn offs(&self) -> HashMap<BtfId, u32> {
+        self.configs.iter().map(|(c, off)| (c.var, *off)).collect()
     }
 
     /// The section's contents under a kernel configuration.

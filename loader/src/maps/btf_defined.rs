@@ -49,7 +49,7 @@ pub(super) fn collect(
     let btf = types.require("a map in `.maps`").map_err(in_section)?;
     let datasec =
         types.datasec(MAPS).ok_or_else(|| in_section(Kind::Map(MapError::NoDatasec).into()))?;
-    maps.declaring.push(section.id);
+    maps.declaring.insert(section.id);
     let mut declared = Vec::new();
     let mut has_arena = false;
     for (index, var) in btf.vars(datasec).iter().enumerate() {

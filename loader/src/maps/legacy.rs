@@ -62,7 +62,7 @@ fn collect_section(
     section: &Section<'_>,
     declared: &mut Vec<(MapId, Links)>,
 ) -> Result<(), LoadError> {
-    maps.declaring.push(section.id);
+    maps.declaring.insert(section.id);
     let mut symbols: Vec<_> = elf
         .symbols()
         .iter()

@@ -4,14 +4,10 @@
 //! type, and for a type that *matches* in its parts.
 
 use super::error::CoreReloErrorKind as ErrorKind;
-use super::same_essential_name;
+use super::{Budget, same_essential_name};
 use ubpf_abi::btf::{
     Btf, BtfId, Composite, Def, Enumeration, FwdKind, IntEncoding, Kind, MAX_DEPTH, Type, TypeError,
 };
-
-/// Comparisons before a type is given up as hostile: prototypes that take prototypes can make
-/// them exponential in the depth.
-const MAX_COMPARISONS: u32 = 1 << 20;
 
 /// Same kind, where both widths of enumerations count as one.
 pub(super) fn kinds_are_compatible(a: Kind, b: Kind) -> bool {
@@ -53,12 +49,12 @@ pub(super) fn fields_are_compatible(
 pub(super) struct Compat<'a> {
     local: &'a Btf,
     target: &'a Btf,
-    comparisons: u32,
+    budget: &'a mut Budget,
 }
 
 impl<'a> Compat<'a> {
-    pub(super) const fn new(local: &'a Btf, target: &'a Btf) -> Self {
-        Self { local, target, comparisons: 0 }
+    pub(super) const fn new(local: &'a Btf, target: &'a Btf, budget: &'a mut Budget) -> Self {
+        Self { local, target, budget }
     }
 
     /// Whether a type exists: same kind all the way down; names and members do not matter.
@@ -135,7 +131,7 @@ impl<'a> Compat<'a> {
             (Def::Fwd(l), t) => Ok(behind_ptr && is(l, &t)),
             (l, Def::Fwd(t)) => Ok(behind_ptr && is(t, &l)),
             (Def::Enum(l) | Def::Enum64(l), Def::Enum(t) | Def::Enum64(t)) => {
-                Ok(self.enums_match((lid, &l), (tid, &t)))
+                self.enums_match((lid, &l), (tid, &t))
             }
             (Def::Struct(l), Def::Struct(t)) | (Def::Union(l), Def::Union(t)) => {
                 if behind_ptr {
@@ -168,13 +164,23 @@ impl<'a> Compat<'a> {
     }
 
     /// Each local enumerator has one of its name in the target, whatever its value.
-    fn enums_match(&self, l: (BtfId, &Enumeration), t: (BtfId, &Enumeration)) -> bool {
+    fn enums_match(
+        &mut self,
+        l: (BtfId, &Enumeration),
+        t: (BtfId, &Enumeration),
+    ) -> Result<bool, ErrorKind> {
+        if l.1.bytes != t.1.bytes {
+            return Ok(false);
+        }
         let targets = self.target.enumerators(t.0);
-        l.1.bytes == t.1.bytes
-            && self.local.enumerators(l.0).iter().all(|l| {
-                let name = self.local.name(l.name);
-                targets.iter().any(|t| same_essential_name(self.target.name(t.name), name))
-            })
+        for l in self.local.enumerators(l.0) {
+            self.budget.spend(targets.len())?;
+            let name = self.local.name(l.name);
+            if !targets.iter().any(|t| same_essential_name(self.target.name(t.name), name)) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     /// Each local member has one of its name in the target that matches.
@@ -189,6 +195,7 @@ impl<'a> Compat<'a> {
             return Ok(false);
         }
         'members: for l in local.members(l.0) {
+            self.budget.spend(t.1.members.len())?;
             for t in target.members(t.0) {
                 let same_name = same_essential_name(local.name(l.name), target.name(t.name));
                 if same_name && self.matches(l.ty, t.ty, false, levels)? {
@@ -202,10 +209,7 @@ impl<'a> Compat<'a> {
 
     /// Goes one level down.
     fn descend(&mut self, id: BtfId, levels: u32) -> Result<u32, ErrorKind> {
-        self.comparisons += 1;
-        if self.comparisons > MAX_COMPARISONS {
-            return Err(ErrorKind::TooComplex);
-        }
+        self.budget.spend(1)?;
         Ok(levels.checked_sub(1).ok_or(TypeError::TooDeep(id))?)
     }
 }

@@ -24,8 +24,8 @@ pub enum CoreReloErrorKind {
     /// More levels than libbpf's limit of 64.
     #[error("more than 64 levels of members")]
     TooDeep,
-    /// The search through anonymous members has no end in sight.
-    #[error("the target's anonymous members are too many to search")]
+    /// The searches of all relocations together have no end in sight.
+    #[error("the types of these names are too many or too intricate to search")]
     TooComplex,
     /// The root type has no name to search for.
     #[error("a type without a name cannot be searched for in the target")]

@@ -3,24 +3,20 @@
 use super::super::ext::CoreReloKind;
 use super::compat::{Compat, fields_are_compatible};
 use super::error::CoreReloErrorKind as ErrorKind;
-use super::same_essential_name;
 use super::subject::{Field, Step, Subject};
+use super::{Budget, same_essential_name};
 use ubpf_abi::btf::{Btf, BtfId, Def, Member};
-
-/// Members looked at before a search is given up. No kernel type comes near it; unions nested
-/// in unions without names can make a search take time exponential in their depth.
-const MAX_VISITS: u32 = 1 << 20;
 
 /// One search.
 pub(super) struct Matcher<'a> {
     local: &'a Btf,
     target: &'a Btf,
-    visits: u32,
+    budget: &'a mut Budget,
 }
 
 impl<'a> Matcher<'a> {
-    pub(super) const fn new(local: &'a Btf, target: &'a Btf) -> Self {
-        Self { local, target, visits: 0 }
+    pub(super) const fn new(local: &'a Btf, target: &'a Btf, budget: &'a mut Budget) -> Self {
+        Self { local, target, budget }
     }
 
     /// What `subject` is in terms of target type `candidate`; `None` when it is not there.
@@ -32,7 +28,7 @@ impl<'a> Matcher<'a> {
     ) -> Result<Option<Subject>, ErrorKind> {
         match subject {
             Subject::Type(local) => {
-                let mut compat = Compat::new(self.local, self.target);
+                let mut compat = Compat::new(self.local, self.target, self.budget);
                 let fits = match kind {
                     CoreReloKind::TypeMatches => compat.types_match(*local, candidate)?,
                     _ => compat.types_are_compatible(*local, candidate)?,
@@ -45,6 +41,7 @@ impl<'a> Matcher<'a> {
                 };
                 let wanted = self.local.name(wanted.name);
                 let (of, _) = self.target.resolve(candidate)?;
+                self.budget.spend(self.target.enumerators(of).len())?;
                 let idx = self
                     .target
                     .enumerators(of)
@@ -113,10 +110,7 @@ impl<'a> Matcher<'a> {
         let wanted_name = self.local.name(wanted.name);
         let (levels, bit_off) = (found.levels, found.bit_off);
         for (idx, member) in target.members(here).iter().enumerate() {
-            self.visits += 1;
-            if self.visits > MAX_VISITS {
-                return Err(ErrorKind::TooComplex);
-            }
+            self.budget.spend(1)?;
             found.level()?;
             found.advance(member.bit_off)?;
             if member.name.is_empty() {

@@ -31,8 +31,10 @@ pub use error::{CoreReloError, CoreReloErrorKind};
 pub use patch::POISON;
 
 use super::ext::{CoreRelo, CoreReloKind};
+use compat::Compat;
 use matching::Matcher;
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use subject::Subject;
 use ubpf_abi::btf::{Btf, BtfId, essential_name};
 use ubpf_isa::Slot;
@@ -47,6 +49,26 @@ pub struct Relocator<'a> {
     local: &'a Btf,
     target: &'a Btf,
     candidates: HashMap<BtfId, Vec<BtfId>>,
+    budget: Budget,
+}
+
+/// Steps that all searches of one object together may take, each a candidate, a member, an
+/// enumerator or a comparison of two types.
+///
+/// Large programs take some 100,000. Without a bound a hostile object, which can be its own target,
+/// could have thousands of types of one name, and unions nested in unions without names make
+/// a search take time exponential in their depth.
+#[derive(Debug)]
+struct Budget(u32);
+
+impl Budget {
+    const WHOLE: Self = Self(1 << 22);
+
+    fn spend(&mut self, steps: usize) -> Result<(), CoreReloErrorKind> {
+        let left = u32::try_from(steps).ok().and_then(|steps| self.0.checked_sub(steps));
+        self.0 = left.ok_or(CoreReloErrorKind::TooComplex)?;
+        Ok(())
+    }
 }
 
 /// What became of the instruction.
@@ -83,7 +105,7 @@ impl<'a> Relocator<'a> {
     /// Relocates programs built with the types of `local` for a machine with those of `target`.
     #[must_use]
     pub fn new(local: &'a Btf, target: &'a Btf) -> Self {
-        Self { local, target, candidates: HashMap::new() }
+        Self { local, target, candidates: HashMap::new(), budget: Budget::WHOLE }
     }
 
     /// Patches the instruction at the start of `insn`, which must include the second slot of a
@@ -94,13 +116,15 @@ impl<'a> Relocator<'a> {
     /// instruction is not one that such a relocation can patch. libbpf refuses the whole object
     /// then.
     pub fn apply(&mut self, relo: &CoreRelo, insn: &mut [Slot]) -> Result<Applied, CoreReloError> {
-        self.outcome(relo).and_then(|outcome| patch::patch(insn, outcome)).map_err(|kind| {
-            CoreReloError {
-                what: subject::describe(self.local, relo),
-                insn_off: relo.insn_off,
-                kind,
+        let outcome = self.outcome(relo);
+        let what = || subject::describe(self.local, relo);
+        match outcome.and_then(|outcome| patch::patch(insn, outcome)) {
+            Ok(Applied::Poisoned { reason }) => {
+                Ok(Applied::Poisoned { reason: format!("{}: {reason}", what()) })
             }
-        })
+            Ok(patched) => Ok(patched),
+            Err(kind) => Err(CoreReloError { what: what(), insn_off: relo.insn_off, kind }),
+        }
     }
 
     fn outcome(&mut self, relo: &CoreRelo) -> Result<Outcome, CoreReloErrorKind> {
@@ -114,13 +138,18 @@ impl<'a> Relocator<'a> {
         if local.name_of(relo.ty).is_empty() {
             return Err(CoreReloErrorKind::Anonymous);
         }
-        let candidates = self
-            .candidates
-            .entry(relo.ty)
-            .or_insert_with(|| find_candidates(local, target, relo.ty));
+        let candidates = match self.candidates.entry(relo.ty) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(new) => {
+                let found = find_candidates(local, target, relo.ty);
+                self.budget.spend(found.len())?;
+                new.insert(found)
+            }
+        };
         let mut matches: Vec<(BtfId, Subject, Option<Value>)> = Vec::new();
         for &candidate in candidates.iter() {
-            let mut matcher = Matcher::new(local, target);
+            self.budget.spend(1)?;
+            let mut matcher = Matcher::new(local, target, &mut self.budget);
             let Some(found) = matcher.find(relo.kind, &subject, candidate)? else {
                 continue;
             };
@@ -145,7 +174,7 @@ impl<'a> Relocator<'a> {
         let local_value = Value::of(relo.kind, local, Some(&subject))?;
         Ok(match (local_value, target_value) {
             (Some(local), Some(target)) => Outcome::Values { local, target },
-            _ => Outcome::Missing { reason: missing(&subject::describe(local, relo), tried) },
+            _ => Outcome::Missing { reason: missing(tried) },
         })
     }
 }
@@ -154,15 +183,17 @@ impl<'a> Relocator<'a> {
 /// the way down: what decides whether a kernel function or variable is the one that is meant.
 #[must_use]
 pub fn types_are_compatible(local: &Btf, local_id: BtfId, target: &Btf, target_id: BtfId) -> bool {
-    compat::Compat::new(local, target).types_are_compatible(local_id, target_id).unwrap_or(false)
+    let mut budget = Budget::WHOLE;
+    let mut compat = Compat::new(local, target, &mut budget);
+    compat.types_are_compatible(local_id, target_id).unwrap_or(false)
 }
 
 /// Why nothing was found.
-fn missing(what: &str, tried: usize) -> String {
+fn missing(tried: usize) -> String {
     match tried {
-        0 => format!("{what}: the target has no type of this kind and name"),
-        1 => format!("{what}: the target's type of this name has no match"),
-        n => format!("{what}: none of the target's {n} types of this name has a match"),
+        0 => "the target has no type of this kind and name".to_owned(),
+        1 => "the target's type of this name has no match".to_owned(),
+        n => format!("none of the target's {n} types of this name has a match"),
     }
 }
 

@@ -18,6 +18,9 @@ use ubpf_abi::btf::{Array, Btf, BtfId, Def, Kind, Type};
 /// libbpf's limit for levels of members.
 pub(super) const MAX_LEVELS: usize = 64;
 
+/// Longest description; an object can have many relocations with very long names.
+const MAX_DESCRIPTION_CHARS: usize = 256;
+
 /// What a relocation is about.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Subject {
@@ -209,6 +212,10 @@ pub(super) fn describe(local: &Btf, relo: &CoreRelo) -> String {
         Ok(Subject::Type(_)) | Err(_) => {}
     }
     let _ = write!(text, " ({})", local.name(relo.access));
+    if let Some((end, _)) = text.char_indices().nth(MAX_DESCRIPTION_CHARS) {
+        text.truncate(end);
+        text.push('…');
+    }
     text
 }
 
