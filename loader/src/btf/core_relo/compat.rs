@@ -169,7 +169,7 @@ impl<'a> Compat<'a> {
         l: (BtfId, &Enumeration),
         t: (BtfId, &Enumeration),
     ) -> Result<bool, ErrorKind> {
-        if l.1.bytes != t.1.bytes {
+        if l.1.bytes != t.1.bytes || l.1.enumerators.len() > t.1.enumerators.len() {
             return Ok(false);
         }
         let targets = self.target.enumerators(t.0);
