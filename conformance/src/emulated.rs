@@ -54,11 +54,8 @@ impl EmulatedMachine {
 
 impl Machine for EmulatedMachine {
     fn run(&mut self, stimulus: &Stimulus) -> Result<RunResult, RunError> {
-        let input = Input {
-            data: stimulus.data.clone(),
-            ctx: stimulus.ctx.clone(),
-            ..Input::default()
-        };
+        let input =
+            Input { data: stimulus.data.clone(), ctx: stimulus.ctx.clone(), ..Input::default() };
         let outcome = self.instance.run_repeated(&input, stimulus.repeat).map_err(run_error)?;
         let output = outcome.output;
         Ok(RunResult {

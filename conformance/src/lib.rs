@@ -2,6 +2,7 @@
 //! that compare the two.
 #![deny(unsafe_code)]
 
+pub mod bare;
 pub mod differential;
 pub mod emulated;
 pub mod expect;

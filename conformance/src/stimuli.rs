@@ -98,7 +98,13 @@ fn skb_contexts() -> Vec<(&'static str, Vec<u8>)> {
     vec![
         ("empty context", with(&[])),
         ("mark, priority and cb", {
-            with(&[(skb::MARK, 7), (skb::PRIORITY, 3), (cb(0), 1), (cb(2), 0xffff_ffff), (cb(4), 5)])
+            with(&[
+                (skb::MARK, 7),
+                (skb::PRIORITY, 3),
+                (cb(0), 1),
+                (cb(2), 0xffff_ffff),
+                (cb(4), 5),
+            ])
         }),
         ("time stamps", with(&[(skb::TSTAMP, 123_456), (skb::HWTSTAMP, 99)])),
         ("wire length", with(&[(skb::WIRE_LEN, 5000)])),

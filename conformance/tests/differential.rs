@@ -68,8 +68,14 @@ fn ubpf_does_what_the_kernel_does() {
         let unobserved = expectations.unobserved_maps(&file.name);
         for (_, function) in object.programs() {
             let name = &function.name;
-            findings
-                .extend(compare_program(&engine, &file, &object, name, &unobserved, &mut totals));
+            findings.extend(compare_program(
+                &engine,
+                &file,
+                &object,
+                name,
+                &unobserved,
+                &mut totals,
+            ));
         }
     }
     println!("{totals}");

@@ -14,8 +14,8 @@ mod world;
 
 pub use machine::{KernelMachine, MachineError};
 pub use map::{Element, KernelMap, has_contents};
-pub use sys::MapFd;
 pub use prog::{Loaded, LogLevel, ProgLoad, Refused, Stats, TestInput, TestOutput};
+pub use sys::MapFd;
 pub use world::{KernelWorld, WorldError};
 
 use std::sync::OnceLock;

@@ -17,14 +17,16 @@
 //! more words say what the memory holds afterwards, where it changes. A row of `=> 0x5` has no
 //! memory. `r2` holds its length in bytes.
 //!
-//! Two things can stand in the place of rows. `refused`: no kernel of 6.18 loads the program, and
-//! no engine runs it. `packet` in front of a row: its bytes, in hex, are a packet that legacy loads
-//! see, and the result counts as 32 bits. Raw slots, `slots` with 16 hex digits each, can stand in
+//! A word can stand in the place of rows: `refused`, the verifier does not let the program run;
+//! `undefined`, it holds what is no instruction, so that not even a decoder takes it.
+//! `packet` in front of a row: its bytes, in hex, are a packet that legacy loads see, and the
+//! result counts as 32 bits. Raw slots, `slots` with 16 hex digits each, can stand in
 //! the place of assembler text, for what no assembler writes.
 //!
 //! Most files are written by [`generate`], which states the meaning of instructions once more,
 //! in plain Rust; the kernel confirms both.
 
+pub mod engine;
 pub mod generate;
 pub mod kernel;
 
@@ -69,8 +71,10 @@ impl Source {
 pub enum Expect {
     /// These results.
     Rows(Vec<Row>),
-    /// Nothing: the program is not valid.
+    /// Nothing: the verifier refuses it.
     Refused,
+    /// Nothing: it is no sequence of instructions.
+    Undefined,
 }
 
 /// An input and its result.
@@ -140,10 +144,12 @@ pub fn parse(text: &str) -> Result<Vec<Case>, ParseError> {
             parse_code(content, &mut case.code).map_err(fail)?;
         } else if content == "refused" {
             case.expect = Expect::Refused;
+        } else if content == "undefined" {
+            case.expect = Expect::Undefined;
         } else if let Expect::Rows(rows) = &mut case.expect {
             rows.push(parse_row(content).map_err(fail)?);
         } else {
-            return Err(fail("a refused program has no rows"));
+            return Err(fail("a program that does not run has no rows"));
         }
     }
     Ok(cases)
@@ -205,6 +211,7 @@ impl fmt::Display for Case {
         }
         match &self.expect {
             Expect::Refused => writeln!(f, "refused"),
+            Expect::Undefined => writeln!(f, "undefined"),
             Expect::Rows(rows) => rows.iter().try_for_each(|r| writeln!(f, "{r}")),
         }
     }

@@ -14,6 +14,7 @@ struct v6_prefix {
 
 struct rule {
 	__u32 action;
+	__u32 pad;
 	__u64 hits;
 };
 

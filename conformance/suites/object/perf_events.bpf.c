@@ -6,6 +6,7 @@ struct header {
 	__u64 cookie;
 	__u32 len;
 	__u16 kind;
+	__u16 pad;
 };
 
 struct {
