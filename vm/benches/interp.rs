@@ -1,7 +1,7 @@
 //! Nanoseconds an executed instruction, beside rbpf's interpreter on the same bytes.
 //!
 //! `cargo bench -p ubpf-vm`. Rounds of the two engines alternate and the fastest round of each
-//! counts; the cost of an empty call is taken off.
+//! counts; the cost of an empty call is taken off. A word behind `--` selects programs by name.
 
 use std::hint::black_box;
 use std::sync::Arc;
@@ -244,7 +244,9 @@ fn main() {
     println!("empty call: {ours_empty:.1} ns, rbpf {theirs_empty:.1} ns\n");
     println!("{:10} {:>7} {:>9} {:>9} {:>7}", "program", "insns", "ns/insn", "rbpf", "ratio");
     let (mut ours_log, mut ratio_log) = (0.0, 0.0);
-    for (name, text) in PROGRAMS {
+    let wanted = std::env::args().skip(1).find(|arg| !arg.starts_with('-')).unwrap_or_default();
+    let chosen = || PROGRAMS.iter().filter(|(name, _)| name.contains(&wanted));
+    for (name, text) in chosen() {
         let slots = assemble(text).unwrap_or_else(|e| panic!("{name}: {e}"));
         let Compared { insns, times } = compare(&mut bench, &slots, &mut bytes, 300);
         let ours = (times.0 - ours_empty) / insns as f64;
@@ -253,7 +255,7 @@ fn main() {
         ratio_log += (theirs / ours).ln();
         println!("{name:10} {insns:7} {ours:9.2} {theirs:9.2} {:7.2}", theirs / ours);
     }
-    let count = PROGRAMS.len() as f64;
+    let count = chosen().count() as f64;
     let (ours, ratio) = ((ours_log / count).exp(), (ratio_log / count).exp());
     println!("{:10} {:7} {ours:9.2} {:9} {ratio:7.2}", "geomean", "", "");
 }

@@ -126,7 +126,8 @@ pub struct HelperTarget {
 pub struct Subprog {
     /// First op.
     pub start: OpIndex,
-    /// Bytes of its frame that it can reach, a multiple of 8 up to 512.
+    /// Bytes of its frame that it can reach, a multiple of 8 up to 512; 0 where it does not use
+    /// `r10` at all.
     pub stack_bytes: u32,
 }
 

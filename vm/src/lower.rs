@@ -314,7 +314,7 @@ impl Shape {
 }
 
 /// Bytes below `r10` that these ops can reach: exact while `r10` is only the base of accesses,
-/// all of the frame once its value goes elsewhere.
+/// all of the frame once its value goes elsewhere, and 0 only where `r10` is never used.
 fn stack_bytes(ops: &[Op]) -> u32 {
     let mut deepest = 0;
     for op in ops {
@@ -330,9 +330,9 @@ fn stack_bytes(ops: &[Op]) -> u32 {
                 off
             }
             _ if uses_fp(op) => return STACK_BYTES,
-            _ => 0,
+            _ => continue,
         };
-        deepest = deepest.max(off.min(0).unsigned_abs().into());
+        deepest = deepest.max(off.min(-1).unsigned_abs().into());
     }
     u32::next_multiple_of(deepest, 8).min(STACK_BYTES)
 }

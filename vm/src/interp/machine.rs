@@ -65,11 +65,13 @@ impl<'m> Core<'m> {
         args: [u64; 5],
     ) -> Result<u64, Trap> {
         let image = self.image;
-        let frame = self.push_frame(image, func).map_err(|kind| Trap::new(kind, Pc(0)))?;
-        let (steps, fp, window) = (frame.steps, frame.fp, frame.window);
-        let mut regs = [0; Reg::COUNT];
-        regs[1..=5].copy_from_slice(&args);
-        regs[Reg::FP.index()] = fp;
+        let refused = |kind| Trap::new(kind, Pc(0));
+        // Even a function that does not use its stack gets it here: windows need something to
+        // show.
+        let Stack { fp, window } = self.next_stack().map_err(refused)?;
+        let Frame { steps, .. } = self.push_frame(image, func).map_err(refused)?;
+        let [r1, r2, r3, r4, r5] = args;
+        let regs = [0, r1, r2, r3, r4, r5, 0, 0, 0, 0, fp];
         let gas = self.remaining.wrapping_sub(steps.len() as i64);
         let epoch = self.cage.epoch();
         let mut machine = Machine {
@@ -107,16 +109,30 @@ impl<'m> Core<'m> {
         }
         let subprog = image.code.subprog(func).ok_or(TrapKind::BadCallTarget)?;
         let steps = image.steps.get(subprog.start.index()..).ok_or(TrapKind::BadPc)?;
+        let stack = match subprog.stack_bytes {
+            0 => None,
+            bytes => Some(self.clear_next_stack(bytes)?),
+        };
+        self.frames += 1;
+        Ok(Frame { steps, stack })
+    }
+
+    fn clear_next_stack(&self, bytes: u32) -> Result<Stack<'m>, TrapKind> {
+        let end = Thread::frame_off(self.frames) + STACK_BYTES;
+        let cleared = self.stack.fill(end.saturating_sub(bytes), bytes, 0);
+        cleared.map_err(|_| TrapKind::StackOverflow)?;
+        self.next_stack()
+    }
+
+    /// The stack of the frame that is taken next.
+    fn next_stack(&self) -> Result<Stack<'m>, TrapKind> {
+        if self.frames as usize >= MAX_CALL_FRAMES {
+            return Err(TrapKind::CallDepth);
+        }
         let off = Thread::frame_off(self.frames);
         let window = self.stack.window(off, STACK_BYTES).ok_or(TrapKind::StackOverflow)?;
-        if subprog.stack_bytes > 0 {
-            let unused = STACK_BYTES - subprog.stack_bytes;
-            let cleared = self.stack.fill(off + unused, subprog.stack_bytes, 0);
-            cleared.map_err(|_| TrapKind::StackOverflow)?;
-        }
-        self.frames += 1;
         let fp = u64::from(self.stack.addr()) + u64::from(off + STACK_BYTES);
-        Ok(Frame { steps, fp, window })
+        Ok(Stack { fp, window })
     }
 
     #[inline]
@@ -134,10 +150,15 @@ impl<'m> Core<'m> {
 pub(super) struct Frame<'m> {
     /// The function's steps, to the end of the program.
     pub(super) steps: &'m [Step],
-    /// Its `r10`.
-    pub(super) fp: u64,
-    /// Its stack.
-    pub(super) window: Window<'m>,
+    /// Its stack, where it has use for one.
+    stack: Option<Stack<'m>>,
+}
+
+/// The stack of a frame.
+struct Stack<'m> {
+    /// Its end: `r10`.
+    fp: u64,
+    window: Window<'m>,
 }
 
 impl Guest for Core<'_> {
@@ -220,10 +241,12 @@ impl<'m> Machine<'m, '_> {
 /// Frames.
 impl<'m> Machine<'m, '_> {
     /// What a callee must leave as it was.
+    #[inline(always)]
     pub(super) const fn save(&self) -> Saved<'m> {
         let [_, _, _, _, _, _, r6, r7, r8, r9, fp] = self.regs;
         Saved {
-            regs: [r6, r7, r8, r9, fp],
+            regs: [r6, r7, r8, r9],
+            fp,
             steps: self.steps,
             image: self.core.image,
             frame: self.frame,
@@ -231,43 +254,48 @@ impl<'m> Machine<'m, '_> {
         }
     }
 
+    #[inline(always)]
     pub(super) fn restore(&mut self, saved: &Saved<'m>) {
-        self.regs[Reg::R6.index()..].copy_from_slice(&saved.regs);
+        self.regs[Reg::R6.index()..Reg::FP.index()].copy_from_slice(&saved.regs);
         self.steps = saved.steps;
         self.core.image = saved.image;
         self.iterations = saved.iterations;
-        self.set_frame(saved.frame);
+        // Every stack ends elsewhere, so this tells whether the callee had one.
+        if self.regs[Reg::FP.index()] != saved.fp {
+            self.set_stack(&Stack { fp: saved.fp, window: saved.frame });
+        }
     }
 
     /// Begins a frame for a function of `image`.
+    #[inline(always)]
     pub(super) fn begin(&mut self, image: &'m Interpreted, frame: &Frame<'m>) {
         self.core.image = image;
         self.steps = &image.steps;
         self.iterations = 0;
-        self.regs[Reg::FP.index()] = frame.fp;
-        self.set_frame(frame.window);
+        if let Some(stack) = &frame.stack {
+            self.set_stack(stack);
+        }
     }
 
     /// Registers of a program that is entered with `r1` as it is.
     pub(super) fn clear_regs(&mut self) {
-        let r1 = self.regs[1];
-        let fp = self.regs[Reg::FP.index()];
-        self.regs = [0; Reg::COUNT];
-        self.regs[1] = r1;
-        self.regs[Reg::FP.index()] = fp;
+        let [_, r1, .., fp] = self.regs;
+        self.regs = [0, r1, 0, 0, 0, 0, 0, 0, 0, 0, fp];
     }
 
-    const fn set_frame(&mut self, window: Window<'m>) {
-        self.frame = window;
-        self.loads[0] = window;
-        self.stores[0] = window;
+    const fn set_stack(&mut self, stack: &Stack<'m>) {
+        self.regs[Reg::FP.index()] = stack.fp;
+        self.frame = stack.window;
+        self.loads[0] = stack.window;
+        self.stores[0] = stack.window;
     }
 }
 
 /// What a frame keeps while its callee executes.
 pub(super) struct Saved<'m> {
-    /// `r6` to `r10`.
-    regs: [u64; 5],
+    /// `r6` to `r9`.
+    regs: [u64; 4],
+    fp: u64,
     steps: &'m [Step],
     image: &'m Interpreted,
     frame: Window<'m>,
