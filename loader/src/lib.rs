@@ -3,7 +3,8 @@
 //! The loader is the first stage of ubpf; you probably want the `ubpf` facade. It follows
 //! libbpf (1.7), so that a program has the same instructions here as on its way into a
 //! kernel. It is deterministic and looks at nothing but its arguments: the target's types and
-//! configuration are part of [`LoadOptions`] ([`btf_source`] finds the running kernel's).
+//! configuration are part of [`LoadOptions`]; [`btf_source`] and [`kconfig_source`] find the running
+//! kernel's.
 //!
 //! ```no_run
 //! use ubpf_loader::{LoadOptions, find_program, link, load};
@@ -30,6 +31,7 @@ mod elf;
 mod error;
 mod externs;
 mod functions;
+pub mod kconfig_source;
 mod link;
 mod maps;
 mod refs;

@@ -19,7 +19,7 @@ use ubpf_abi::object::{ExternKind, Object};
 use ubpf_abi::prog_type::ProgType;
 use ubpf_abi::program::Program;
 use ubpf_isa::Slot;
-use ubpf_loader::{LoadOptions, btf_source, link, load};
+use ubpf_loader::{LoadOptions, btf_source, kconfig_source, link, load};
 
 /// What was compared.
 #[derive(Default)]
@@ -65,20 +65,9 @@ fn main() -> ExitCode {
 fn options() -> Result<LoadOptions, Box<dyn std::error::Error>> {
     Ok(LoadOptions {
         target_btf: btf_source::target_btf(None)?,
-        kconfig: kernel_config(),
+        kconfig: kconfig_source::kernel_config(),
         ..LoadOptions::default()
     })
-}
-
-/// The running kernel's configuration, where libbpf looks for it.
-fn kernel_config() -> Option<String> {
-    let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").ok()?;
-    let boot = format!("/boot/config-{}", release.trim());
-    if let Ok(text) = std::fs::read_to_string(boot) {
-        return Some(text);
-    }
-    let unpacked = std::process::Command::new("zcat").arg("/proc/config.gz").output().ok()?;
-    String::from_utf8(unpacked.stdout).ok()
 }
 
 /// Compares one object.
