@@ -17,6 +17,13 @@ macro_rules! helper_ids {
                 match self.0 { $($id => Some(stringify!($name)),)* _ => None }
             }
 
+            /// The name as C programs and the kernel's log write it, such as
+            /// `bpf_map_lookup_elem`.
+            #[must_use]
+            pub const fn bpf_name(self) -> Option<&'static str> {
+                match self.0 { $($id => Some(concat!("bpf_", stringify!($name))),)* _ => None }
+            }
+
             /// The kernel that brought it.
             #[must_use]
             pub const fn since(self) -> Option<Version> {

@@ -1,6 +1,7 @@
 //! The walk over all paths: depth first, with states kept where paths may meet again.
 
 use crate::cx::Cx;
+use crate::log::Log;
 use crate::precision;
 use crate::prune::{Likeness, stands_for};
 use crate::reason::{Reason, Rejection, ValueReason};
@@ -40,6 +41,8 @@ pub struct Stats {
 
 /// A path that waits to be walked.
 struct Pending {
+    /// The jump that it forked from; `None` for the program's entry.
+    from: Option<Pc>,
     pc: Pc,
     state: Box<State>,
     segment: SegmentId,
@@ -50,8 +53,12 @@ struct Pending {
 ///
 /// # Errors
 /// The first rule that a path breaks.
-pub fn explore(cx: &Cx<'_>, stats: &mut Stats) -> Result<Reached, Rejection> {
-    let mut walk = Walk::new(cx);
+pub fn explore(
+    cx: &Cx<'_>,
+    stats: &mut Stats,
+    log: Option<&mut Log>,
+) -> Result<Reached, Rejection> {
+    let mut walk = Walk::new(cx, log);
     let result = walk.run();
     *stats = walk.stats;
     result.map(|()| Reached { slots: walk.reached })
@@ -63,8 +70,9 @@ pub struct Reached {
     pub slots: Vec<bool>,
 }
 
-struct Walk<'a> {
+struct Walk<'a, 'l> {
     cx: &'a Cx<'a>,
+    log: Option<&'l mut Log>,
     ids: Ids,
     trail: Trail,
     kept: Vec<Checkpoint>,
@@ -85,10 +93,11 @@ enum Visit {
     Go,
 }
 
-impl<'a> Walk<'a> {
-    fn new(cx: &'a Cx<'a>) -> Self {
+impl<'a, 'l> Walk<'a, 'l> {
+    fn new(cx: &'a Cx<'a>, log: Option<&'l mut Log>) -> Self {
         Self {
             cx,
+            log,
             ids: Ids::default(),
             trail: Trail::default(),
             kept: Vec::new(),
@@ -107,9 +116,12 @@ impl<'a> Walk<'a> {
         entry.regs[Name::R1.index()] = Reg::Pointer(Pointer::new(PtrTo::Ctx));
         let segment = self.trail.begin(None, None);
         let state = Box::new(State::new(entry));
-        self.pending.push(Pending { pc: Pc(0), state, segment, parent: None });
+        self.pending.push(Pending { from: None, pc: Pc(0), state, segment, parent: None });
         while let Some(mut path) = self.pending.pop() {
             path.segment = self.trail.begin(Some(path.segment), None);
+            if let (Some(log), Some(from)) = (&mut self.log, path.from) {
+                log.fork(self.cx, from, path.pc, &path.state);
+            }
             self.walk(&mut path)?;
             self.close(path.parent);
         }
@@ -130,6 +142,9 @@ impl<'a> Walk<'a> {
                 && let Visit::Known =
                     self.visit(path).map_err(|reason| Rejection::at(pc, reason))?
             {
+                if let Some(log) = &mut self.log {
+                    log.safe(pc);
+                }
                 return Ok(());
             }
             if let Some(reached) = self.reached.get_mut(pc.index()) {
@@ -156,8 +171,12 @@ impl<'a> Walk<'a> {
             pc: path.pc,
             trace: Trace::default(),
         };
-        let next = step.run()?;
+        let next = step.run();
         let trace = step.trace;
+        if let Some(log) = &mut self.log {
+            log.insn(self.cx, path.pc, next.is_ok().then_some((&*path.state, &trace)));
+        }
+        let next = next?;
         if !trace.demands.is_empty() {
             let mut wanted = Places::default();
             wanted.frame_mut(depth).regs = trace.demands;
@@ -206,7 +225,8 @@ impl<'a> Walk<'a> {
             self.kept[parent.0 as usize].open += 1;
         }
         let segment = path.segment;
-        self.pending.push(Pending { pc: there, state: other, segment, parent: path.parent });
+        let from = Some(path.pc);
+        self.pending.push(Pending { from, pc: there, state: other, segment, parent: path.parent });
         if self.pending.len() > limits::MAX_PENDING_STATES {
             let reason = ValueReason::TooManyBranches(self.pending.len());
             return Err(Rejection::at(path.pc, reason));

@@ -18,6 +18,7 @@ mod cx;
 pub mod domain;
 mod explore;
 mod liveness;
+mod log;
 mod options;
 mod precision;
 mod prune;
@@ -32,6 +33,7 @@ pub use explore::Stats;
 pub use options::{Options, Privilege};
 pub use reason::{Class, Reason, Rejection};
 
+use log::Log;
 use std::sync::Arc;
 use ubpf_abi::platform::Platform;
 use ubpf_abi::program::Program;
@@ -44,14 +46,23 @@ pub struct Report {
     pub verdict: Result<Verified, Rejection>,
     /// What it took.
     pub stats: Stats,
+    /// The walk in the form of the kernel's log, where [`Options::log`] asked for it.
+    pub log: Option<String>,
 }
 
 /// Verifies a program for a host.
 #[must_use]
 pub fn verify(program: &Arc<Program>, platform: &dyn Platform, options: &Options) -> Report {
     let mut stats = Stats::default();
-    let verdict = judge(program, platform, options, &mut stats);
-    Report { verdict, stats }
+    let mut log = options.log.then(Log::default);
+    let verdict = judge(program, platform, options, &mut stats, log.as_mut());
+    if let Some(log) = &mut log {
+        if let Err(rejection) = &verdict {
+            log.reason(&rejection.reason);
+        }
+        log.stats(&stats);
+    }
+    Report { verdict, stats, log: log.map(Log::into_text) }
 }
 
 fn judge(
@@ -59,6 +70,7 @@ fn judge(
     platform: &dyn Platform,
     options: &Options,
     stats: &mut Stats,
+    log: Option<&mut Log>,
 ) -> Result<Verified, Rejection> {
     let text = structure::check(program, options)?;
     let cfg = cfg::Cfg::build(&text, options.loops_allowed())?;
@@ -67,7 +79,7 @@ fn judge(
     };
     let live = liveness::Liveness::compute(&text);
     let cx = cx::Cx { program, text: &text, cfg: &cfg, live: &live, platform, decl, options };
-    let reached = explore::explore(&cx, stats)?;
+    let reached = explore::explore(&cx, stats, log)?;
     let insns =
         reached.slots.into_iter().map(|reached| InsnFacts { reached, ..InsnFacts::default() });
     let facts = Facts { insns: insns.collect(), ..Facts::default() };

@@ -20,6 +20,8 @@ pub struct Options {
     pub kernel: Kernel,
     /// For whom.
     pub privilege: Privilege,
+    /// Whether to write the log of the walk.
+    pub log: bool,
 }
 
 /// The kernel that brought programs of up to a million instructions.

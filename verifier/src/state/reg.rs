@@ -170,6 +170,17 @@ impl Extent {
     }
 }
 
+impl fmt::Display for Extent {
+    /// As the kernel's log has it, where the two ends are negative numbers.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Bytes(n) => n.fmt(f),
+            Self::AtEnd => f.write_str("-1"),
+            Self::BeyondEnd => f.write_str("-2"),
+        }
+    }
+}
+
 /// What a pointer points to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum PtrTo {

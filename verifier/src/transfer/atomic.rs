@@ -85,7 +85,7 @@ impl Step<'_> {
     }
 
     /// The address, where its memory has atomic operations at all.
-    fn atomic_memory(&self, base: Name, verb: &'static str) -> Result<Option<Pointer>, Reason> {
+    fn atomic_memory(&mut self, base: Name, verb: &'static str) -> Result<Option<Pointer>, Reason> {
         let Reg::Pointer(p) = self.read(base)? else { return Ok(None) };
         match p.to {
             PtrTo::Ctx

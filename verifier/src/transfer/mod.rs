@@ -60,6 +60,10 @@ pub struct Trace {
     pub demands: RegSet,
     /// Stack access.
     pub touch: Option<StackTouch>,
+    /// Registers of the running frame that it read or wrote.
+    pub shown: RegSet,
+    /// Stack slots of the running frame that it wrote, by bit.
+    pub shown_slots: u64,
 }
 
 /// Where a path goes on.
@@ -155,7 +159,8 @@ impl Step<'_> {
     }
 
     /// The value of a register, which must have one.
-    fn read(&self, reg: Name) -> Result<Reg, Reason> {
+    fn read(&mut self, reg: Name) -> Result<Reg, Reason> {
+        self.trace.shown.insert(reg);
         match self.frame().regs[reg.index()] {
             Reg::Uninit => Err(ValueReason::Uninit(R(reg)).into()),
             value => Ok(value),
@@ -167,6 +172,7 @@ impl Step<'_> {
         if reg == Name::FP {
             return Err(ValueReason::FramePointer.into());
         }
+        self.trace.shown.insert(reg);
         self.state.frame_mut().regs[reg.index()] = value;
         Ok(())
     }
@@ -177,6 +183,10 @@ impl Step<'_> {
     }
 
     fn touch_stack(&mut self, depth: u8, span: Span) {
+        if usize::from(depth) + 1 == self.state.depth() {
+            let (deep, shallow) = (span.place(0).0, span.place(span.len.saturating_sub(1)).0);
+            self.trace.shown_slots |= (shallow..=deep).fold(0, |mask, n| mask | 1 << n);
+        }
         self.trace.touch = Some(StackTouch { depth, span });
     }
 
