@@ -71,12 +71,12 @@ int tc_fields(struct __sk_buff *skb)
 	SEE(skb->wire_len);
 	SEE(skb->tstamp_type);
 	SEE(skb->hwtstamp);
-	if (skb->sk) {
-		struct bpf_sock *sk = bpf_sk_fullsock(skb->sk);
+	struct bpf_sock *sk = skb->sk;
 
-		sock(sk);
-		SEE(!bpf_tcp_sock(skb->sk));
-		SEE(!bpf_get_listener_sock(skb->sk));
+	if (sk) {
+		SEE(!bpf_tcp_sock(sk));
+		SEE(!bpf_get_listener_sock(sk));
+		sock(bpf_sk_fullsock(sk));
 	}
 	return skb->mark;
 }
@@ -142,8 +142,10 @@ int cgroup_fields(struct __sk_buff *skb)
 	STORE(mark, 7);
 	STORE(priority, 8);
 	STORE(tstamp, 9);
-	if (skb->sk)
-		sock(bpf_sk_fullsock(skb->sk));
+	struct bpf_sock *sk = skb->sk;
+
+	if (sk)
+		sock(bpf_sk_fullsock(sk));
 	return 1;
 }
 

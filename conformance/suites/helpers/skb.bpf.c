@@ -29,8 +29,8 @@ int tail(struct __sk_buff *skb)
 	STEP(3, bpf_skb_change_tail(skb, len, 0));
 	STEP(4, bpf_skb_change_tail(skb, 14, 0));
 	STEP(5, bpf_skb_change_tail(skb, 13, 0));
-	STEP(6, bpf_skb_change_tail(skb, 65550, 0));
-	STEP(7, bpf_skb_change_tail(skb, 65551, 0));
+	STEP(6, bpf_skb_change_tail(skb, 16064, 0));
+	STEP(7, bpf_skb_change_tail(skb, 16065, 0));
 	STEP(8, bpf_skb_change_tail(skb, 0xffffffff, 0));
 	STEP(9, bpf_skb_change_tail(skb, 40, 0));
 	STEP(10, bpf_skb_pull_data(skb, 0));
@@ -47,7 +47,7 @@ int head(struct __sk_buff *skb)
 	STEP(1, bpf_skb_change_head(skb, 14, 0));
 	STEP(2, bpf_skb_change_head(skb, 14, 1));
 	STEP(3, bpf_skb_change_head(skb, 100, 0));
-	STEP(4, bpf_skb_change_head(skb, 65536, 0));
+	STEP(4, bpf_skb_change_head(skb, 17000, 0));
 	STEP(5, bpf_skb_change_head(skb, 0xffffffff, 0));
 	STEP(6, bpf_skb_change_head(skb, 9000, 0));
 	STEP(7, bpf_skb_change_tail(skb, 200, 0));
@@ -104,6 +104,19 @@ int room(struct __sk_buff *skb)
 	STEP(15, bpf_skb_adjust_room(skb, -10, BPF_ADJ_ROOM_MAC, DECAP_L3_IPV4));
 	STEP(16, bpf_skb_adjust_room(skb, -2, BPF_ADJ_ROOM_MAC, DECAP_L3_IPV6));
 	STEP(17, bpf_skb_adjust_room(skb, -2, BPF_ADJ_ROOM_MAC, DECAP_L3_IPV4));
+	return 0;
+}
+
+SEC("tc")
+int room_at_the_limit(struct __sk_buff *skb)
+{
+	STEP(0, bpf_skb_change_tail(skb, 16000, 0));
+	STEP(1, bpf_skb_adjust_room(skb, 65, BPF_ADJ_ROOM_MAC, 0));
+	STEP(2, bpf_skb_adjust_room(skb, 64, BPF_ADJ_ROOM_MAC, 0));
+	STEP(3, bpf_skb_adjust_room(skb, 1, BPF_ADJ_ROOM_MAC, 0));
+	STEP(4, bpf_skb_vlan_push(skb, 0, 1));
+	STEP(5, bpf_skb_vlan_push(skb, 0, 2));
+	STEP(6, bpf_skb_change_proto(skb, bpf_htons(ETH_P_IPV6), 0));
 	return 0;
 }
 

@@ -112,6 +112,12 @@ impl Environment {
         &self.task
     }
 
+    /// The network devices.
+    #[must_use]
+    pub fn devices(&self) -> &[Device] {
+        &self.devices
+    }
+
     /// The network device with this index.
     #[must_use]
     pub fn device(&self, ifindex: u32) -> Option<&Device> {

@@ -11,7 +11,8 @@
 //! ```
 //!
 //! Strings and addresses are turned to text when the format is read, in a buffer whose room all
-//! arguments share; what cannot be read becomes empty or zero.
+//! arguments share; what cannot be read becomes empty or zero. Of what was turned to text, only
+//! `%s` obeys width and flags.
 
 use super::memory;
 use super::string::is_space;
@@ -153,24 +154,30 @@ struct Conversion {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
-    Signed { wide: bool },
-    Unsigned { wide: bool },
-    Hex { wide: bool, upper: bool },
+    Signed {
+        wide: bool,
+    },
+    Unsigned {
+        wide: bool,
+    },
+    Hex {
+        wide: bool,
+        upper: bool,
+    },
     Char,
-    String(Source),
+    String,
+    /// A string that takes no width, as all that was copied when the format was read.
+    Copied(Space),
     Hashed,
     Pointer,
     Symbol,
     Backtrace,
-    Ipv4 { zeros: bool },
-    Ipv6 { colons: bool },
-}
-
-/// Where a string lies.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Source {
-    Any,
-    Memory(Space),
+    Ipv4 {
+        zeros: bool,
+    },
+    Ipv6 {
+        colons: bool,
+    },
 }
 
 fn parse(format: &[u8], args: usize) -> Result<Vec<Piece<'_>>, Errno> {
@@ -226,27 +233,39 @@ fn conversion(spec: &[u8]) -> Result<(Conversion, usize), Errno> {
         width = Some((width.unwrap_or(0) * 10 + digit).min(MAX_WIDTH));
         at += 1;
     }
-    let ends = |at: usize| {
-        let next = peek(at);
-        next == 0 || is_space(next) || next.is_ascii_punctuation()
-    };
+    let ends = |at: usize| peek(at) == 0 || is_space(peek(at)) || is_punct(peek(at));
     let (kind, len) = match (peek(at), peek(at + 1), peek(at + 2)) {
         (b'p', _, _) if ends(at + 1) => (Kind::Hashed, 1),
-        (b'p', b'k', b's') if ends(at + 3) => (Kind::String(Source::Memory(Space::Kernel)), 3),
-        (b'p', b'u', b's') if ends(at + 3) => (Kind::String(Source::Memory(Space::User)), 3),
+        (b'p', b'k', b's') if ends(at + 3) => (Kind::Copied(Space::Kernel), 3),
+        (b'p', b'u', b's') if ends(at + 3) => (Kind::Copied(Space::User), 3),
         (b'p', b'K', _) => (Kind::Hashed, 2),
         (b'p', b'x', _) => (Kind::Pointer, 2),
         (b'p', b's' | b'S', _) => (Kind::Symbol, 2),
         (b'p', b'B', _) => (Kind::Backtrace, 2),
         (b'p', case @ (b'i' | b'I'), b'4') => (Kind::Ipv4 { zeros: case == b'i' }, 3),
         (b'p', case @ (b'i' | b'I'), b'6') => (Kind::Ipv6 { colons: case == b'I' }, 3),
-        (b's', _, _) if ends(at + 1) => (Kind::String(Source::Any), 1),
+        (b's', _, _) if ends(at + 1) => (Kind::String, 1),
         (b'c', _, _) => (Kind::Char, 1),
         (b'l', b'l', c) => (number(c, true)?, 3),
         (b'l', c, _) => (number(c, true)?, 2),
         (c, _, _) => (number(c, false)?, 1),
     };
-    Ok((Conversion { flags, width, kind }, at + len))
+    // Letters and digits behind a pointer belong to it, whether they mean anything or not.
+    let letters = match peek(at) {
+        b'p' => spec.iter().skip(at + len).take_while(|&&c| is_alnum(c)).count(),
+        _ => 0,
+    };
+    Ok((Conversion { flags, width, kind }, at + len + letters))
+}
+
+/// The kernel's letters and digits, which are Latin-1's.
+const fn is_alnum(c: u8) -> bool {
+    c.is_ascii_alphanumeric() || (c >= 0xc0 && !matches!(c, 0xd7 | 0xf7))
+}
+
+/// The kernel's punctuation, which is Latin-1's.
+const fn is_punct(c: u8) -> bool {
+    c.is_ascii_punctuation() || matches!(c, 0xa1..=0xbf | 0xd7 | 0xf7)
 }
 
 const fn number(c: u8, wide: bool) -> Result<Kind, Errno> {
@@ -308,14 +327,14 @@ fn fetch(cx: &CallCx<'_>, kind: Kind, arg: u64, room: &mut Room) -> Result<Value
             room.take(1)?;
             Ok(Value::Char(arg as u8))
         }
-        Kind::String(source) => {
+        Kind::String | Kind::Copied(_) => {
             let limit = u32::try_from(room.0).unwrap_or(MAX_STRING_BYTES);
             if limit == 0 {
                 return Err(Errno::ENOSPC);
             }
-            let space = match source {
-                Source::Memory(space) => space,
-                Source::Any => memory::space_of(arg),
+            let space = match kind {
+                Kind::Copied(space) => space,
+                _ => memory::space_of(arg),
             };
             let mut text = memory::string(cx, space, arg, limit).unwrap_or_default();
             if text.last() == Some(&0) {
@@ -379,7 +398,10 @@ impl Conversion {
     fn write(self, value: &Value, text: &mut Text) {
         match *value {
             Value::Char(c) => self.write_padded(&[c], text),
-            Value::String(ref bytes) => self.write_padded(bytes, text),
+            Value::String(ref bytes) if self.kind == Kind::String => {
+                self.write_padded(bytes, text);
+            }
+            Value::String(ref bytes) => text.push(bytes),
             Value::Number(number) => self.write_number(number, text),
         }
     }

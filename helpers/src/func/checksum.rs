@@ -42,7 +42,7 @@ fn replaced(field: u16, from: u64, to: u64, size: u64) -> Result<u16, Errno> {
 
 /// The checksum field at `off`.
 fn field(cx: &mut CallCx<'_>, off: u32) -> Result<u16, Fail> {
-    if off > 0xffff || off % 2 != 0 {
+    if off > 0xffff || !off.is_multiple_of(2) {
         return Err(Errno::EFAULT.into());
     }
     let field = skb(cx)?.packet().read_array(off).ok_or(Errno::EFAULT)?;

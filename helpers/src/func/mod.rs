@@ -4,11 +4,13 @@ mod bprintf;
 pub mod checksum;
 pub mod control;
 pub mod csum;
+pub mod fib;
 pub mod group;
 pub mod map;
 pub mod memory;
 pub mod net;
 pub mod perf;
+pub mod redirect;
 pub mod ringbuf;
 pub mod skb;
 pub mod string;
@@ -24,6 +26,7 @@ pub const ALL: &[&[HelperDef]] = &[
     map::ALL,
     ringbuf::ALL,
     perf::ALL,
+    redirect::ALL,
     time::ALL,
     task::ALL,
     control::ALL,
@@ -33,5 +36,6 @@ pub const ALL: &[&[HelperDef]] = &[
     checksum::ALL,
     skb::ALL,
     net::ALL,
+    fib::ALL,
     xdp::ALL,
 ];

@@ -101,11 +101,16 @@ fn redirect_neigh(
 fn clone_redirect(cx: &mut CallCx<'_>, _: CtxArg, ifindex: u32, flags: u64) -> Result<u32, Fail> {
     const NET_RX_DROP: u32 = 1;
     const VLAN_HLEN: u32 = 4;
-    let device = env::of(cx.world).device(ifindex);
-    let (true, Some(device)) = (flags & !INGRESS == 0, device) else {
+    if flags & !INGRESS != 0 {
         return Err(Errno::EINVAL.into());
-    };
+    }
+    let env = env::of(cx.world);
     let skb = skb(cx)?;
+    if skb.gso_size() != 0 {
+        // Segments that test-run makes have no type, and the kernel lets none out.
+        return Err(Errno::EBADMSG.into());
+    }
+    let device = env.device(ifindex).ok_or(Errno::EINVAL)?;
     if skb.len() == 0 || skb.network_off() <= skb.mac_off() {
         return Err(Errno::ERANGE.into());
     }
@@ -180,7 +185,7 @@ fn get_listener_sock(_: &mut CallCx<'_>, _: SockCommon) -> Option<Sock> {
 }
 
 /// Length and device of the packet under a program, with its segment size.
-fn packet(cx: &mut CallCx<'_>) -> Result<(u32, u32, u16), Trap> {
+pub(super) fn packet(cx: &mut CallCx<'_>) -> Result<(u32, u32, u16), Trap> {
     let trap = cx.trap(TrapKind::Unsupported);
     let run = cx.run.as_any_mut();
     if let Some(skb) = run.downcast_ref::<Skb>() {

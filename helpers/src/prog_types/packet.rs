@@ -7,8 +7,7 @@
 //!             └── visible to the program ─────┘
 //! ```
 //!
-//! Bytes that fall out of view keep their contents, as in the kernel: a packet that shrinks and
-//! grows again shows them once more.
+//! Bytes that fall out of view keep their contents; whoever makes the packet grow clears them.
 
 use std::sync::Arc;
 use ubpf_abi::Errno;
@@ -58,6 +57,12 @@ impl Linear {
     #[must_use]
     pub const fn len(&self) -> u32 {
         self.end - self.data
+    }
+
+    /// Whether the packet has no bytes.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.len() == 0
     }
 
     /// Bytes of metadata in front of the packet.
@@ -211,12 +216,6 @@ impl Linear {
         let moved = self.region.copy_within(self.meta, self.meta + by, self.end - self.meta);
         moved.map_err(|_| Errno::ENOMEM)?;
         self.place(self.meta + by, self.data + by, self.end + by).ok_or(Errno::ENOMEM)
-    }
-
-    /// Shows programs nothing of it, or its view again.
-    pub fn set_visible(&self, visible: bool) {
-        let shown = if visible { self.show() } else { self.region.set_bounds(self.meta, 0) };
-        debug_assert!(shown.is_ok(), "the view lies inside the buffer");
     }
 
     fn place(&mut self, meta: u32, data: u32, end: u32) -> Option<()> {

@@ -212,6 +212,12 @@ impl XdpRun {
         self.linear.len() + self.frags_len()
     }
 
+    /// Whether there are no bytes at all, which no helper allows.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
     fn frags_len(&self) -> u32 {
         self.frags.iter().map(|f| f.len() as u32).sum()
     }
@@ -241,7 +247,7 @@ impl XdpRun {
         if meta < XDP_FRAME_BYTES || meta > self.linear.data_off() {
             return Err(Errno::EINVAL);
         }
-        if (self.linear.data_off() - meta) % 4 != 0 {
+        if !(self.linear.data_off() - meta).is_multiple_of(4) {
             return Err(Errno::EACCES);
         }
         self.linear.move_meta(by).ok_or(Errno::EINVAL)?;
@@ -254,7 +260,6 @@ impl XdpRun {
     /// # Errors
     /// `EINVAL` where there is no room, or with less than an Ethernet header left.
     pub fn adjust_tail(&mut self, by: i32) -> Result<(), Errno> {
-        let shrink = by.checked_neg().ok_or(Errno::EINVAL)?;
         if let Some(last) = self.frags.last_mut() {
             match u32::try_from(by) {
                 Ok(grow) => {
@@ -263,7 +268,9 @@ impl XdpRun {
                     }
                     last.resize(last.len() + grow as usize, 0);
                 }
-                Err(_) => self.shrink_frags(shrink.unsigned_abs())?,
+                // The kernel negates the smallest number to itself, and then has nothing to do.
+                Err(_) if by == i32::MIN => {}
+                Err(_) => self.shrink_frags(by.unsigned_abs())?,
             }
         } else {
             let len = self.linear.len();

@@ -13,6 +13,8 @@ const VLAN_HLEN: u32 = 4;
 const VLAN_OFF: u32 = 12;
 /// Difference between an IPv6 and an IPv4 header.
 const V6_EXTRA: u32 = 20;
+/// Bytes that helpers let a packet have at most: four pages without the shared info.
+const MAX_LEN: u32 = 4 * 4096 - 320;
 
 /// Unfolded sum over `bytes` as a receiving device computes it.
 pub(super) fn sum(bytes: &[u8]) -> u32 {
@@ -99,16 +101,16 @@ impl Skb {
         if len > self.len() { Err(Errno::ENOMEM) } else { Ok(()) }
     }
 
-    /// Cuts or extends the packet at its end.
+    /// Cuts the packet or extends it with zeros at its end.
     ///
     /// # Errors
-    /// `EINVAL` for a length the device or the headers do not allow, `ENOTSUPP` for an
+    /// `EINVAL` for a length above [`MAX_LEN`] or that the headers do not allow, `ENOTSUPP` for an
     /// encapsulated packet.
     pub fn change_tail(&mut self, new_len: u32) -> Result<(), Errno> {
         let data = self.packet.data_off();
         let last_header = self.headers.transport.filter(|&t| t > data);
         let min_len = last_header.unwrap_or(self.headers.network).saturating_sub(data);
-        if new_len > self.max_len || new_len < min_len {
+        if new_len > MAX_LEN || new_len < min_len {
             return Err(Errno::EINVAL);
         }
         if self.encapsulated {
@@ -122,6 +124,9 @@ impl Skb {
         let by = i64::from(new_len) - i64::from(old_len);
         let by = i32::try_from(by).map_err(|_| Errno::ENOMEM)?;
         self.packet.move_end(by).ok_or(Errno::ENOMEM)?;
+        if new_len > old_len {
+            self.packet.zero(old_len, new_len - old_len).ok_or(Errno::ENOMEM)?;
+        }
         self.reset_gso();
         self.show();
         Ok(())
@@ -130,10 +135,10 @@ impl Skb {
     /// Puts zero bytes in front of the packet, which becomes the link-layer header's start.
     ///
     /// # Errors
-    /// `EINVAL` for more than the device's largest frame.
+    /// `EINVAL` for a length above [`MAX_LEN`].
     pub fn change_head(&mut self, by: u32) -> Result<(), Errno> {
         let new_len = self.len().checked_add(by).ok_or(Errno::EINVAL)?;
-        if i32::try_from(by).is_err() || (self.gso.size == 0 && new_len > self.max_len) {
+        if i32::try_from(by).is_err() || (self.gso.size == 0 && new_len > MAX_LEN) {
             return Err(Errno::EINVAL);
         }
         self.push(by)?;
@@ -180,7 +185,7 @@ impl Skb {
         let fits = if shrink {
             i64::from(len) < network_len && network_len - i64::from(len) >= min_len.into()
         } else {
-            self.len() + len <= self.max_len || self.gso.size != 0
+            self.len() + len <= MAX_LEN || self.gso.size != 0
         };
         if !fits {
             return Err(Errno::ENOTSUPP);

@@ -71,8 +71,6 @@ pub struct Skb {
     /// The context that the caller brought; without one none is reported.
     ctx_in: Option<[u8; fields::BYTES]>,
     ifindex: u32,
-    /// Largest frame of the device in bytes.
-    max_len: u32,
     protocol: u16,
     pkt_type: u8,
     vlan: Option<VlanTag>,
@@ -104,6 +102,12 @@ impl Skb {
     #[must_use]
     pub const fn len(&self) -> u32 {
         self.packet.len()
+    }
+
+    /// Whether the packet has no bytes.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.len() == 0
     }
 
     /// The device it is on.

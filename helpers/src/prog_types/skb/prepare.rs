@@ -15,7 +15,8 @@ use ubpf_vm::world::World;
 
 /// What test-run puts into its page at most: the page without headroom and shared info.
 const MAX_BYTES: usize = 4096 - 64 - 320;
-/// The buffer, and where the frame begins in it: helpers may grow a packet to 64 KiB and more.
+/// The buffer, and where the frame begins in it. Helpers let packets grow to 16 KiB, but tags can
+/// still be pushed then, and packets with segments have no limit.
 const BUFFER_BYTES: u32 = 128 << 10;
 const BUFFER_HEADROOM: u32 = 8 << 10;
 /// `BPF_F_TEST_SKB_CHECKSUM_COMPLETE`.
@@ -84,7 +85,6 @@ pub fn prepare(
         layout: kind.layout,
         ctx_in: given.bytes,
         ifindex: device.ifindex,
-        max_len: device.max_frame(),
         protocol: frame.protocol,
         pkt_type: frame.pkt_type(device),
         vlan: None,
