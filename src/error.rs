@@ -85,10 +85,10 @@ pub enum InstantiateError {
         source: LoadError,
     },
     /// A program uses what does not exist here.
-    #[error("program `{name}` cannot be run here")]
+    #[error("program `{}` cannot be run here", .program.name)]
     Lower {
         /// The program.
-        name: String,
+        program: Arc<Program>,
         /// Which instruction, and why.
         source: LowerError,
     },

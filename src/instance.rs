@@ -326,8 +326,10 @@ impl Setup<'_> {
         let mut images = Images::new();
         for (name, program) in programs {
             let target = Target { registry: self.registry, world: self.world, maps: &self.addrs };
-            let code = lower(program, target)
-                .map_err(|source| InstantiateError::Lower { name: name.clone(), source })?;
+            let code = lower(program, target).map_err(|source| InstantiateError::Lower {
+                program: Arc::clone(program),
+                source,
+            })?;
             let image = Interp.compile(Arc::new(code))?;
             let id = in_slots(name)
                 .then(|| self.world.add_prog(Arc::clone(&image)))

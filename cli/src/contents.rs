@@ -4,6 +4,7 @@ use ubpf::Instance;
 use ubpf::abi::Errno;
 use ubpf::abi::map::MapDef;
 use ubpf::vm::map::Map;
+use ubpf::vm::world::World;
 
 /// The contents of one map.
 #[derive(Clone, Debug)]
@@ -21,6 +22,8 @@ pub struct Entry {
     pub key: Vec<u8>,
     /// Its value, or values.
     pub value: Value,
+    /// What the value stands for: in a prog array, the program's name.
+    pub label: Option<String>,
 }
 
 /// What an element holds.
@@ -40,13 +43,15 @@ impl MapContents {
     }
 
     /// Reads a map; `None` for types without elements to read, such as ring buffers.
-    #[must_use]
-    pub fn read(map: &dyn Map) -> Option<Self> {
+    fn read(map: &dyn Map, world: &World) -> Option<Self> {
         let def = map.def().clone();
         let mut entries = Vec::new();
         for key in map.keys().ok()? {
             match map.user_lookup(&key, 0) {
-                Ok(value) => entries.push(Entry { key, value: Value::of(&def, value) }),
+                Ok(bytes) => {
+                    let label = program(map, &key, world);
+                    entries.push(Entry { key, value: Value::of(&def, bytes), label });
+                }
                 // An empty slot of a map that holds programs or maps.
                 Err(Errno::ENOENT) => {}
                 Err(_) => return None,
@@ -58,8 +63,16 @@ impl MapContents {
     /// Reads all maps of a world.
     #[must_use]
     pub fn read_all(instance: &Instance) -> Vec<Self> {
-        instance.maps().filter_map(Self::read).collect()
+        let world = instance.world();
+        instance.maps().filter_map(|map| Self::read(map, world)).collect()
     }
+}
+
+/// The name of the program in a slot of a prog array.
+fn program(map: &dyn Map, key: &[u8], world: &World) -> Option<String> {
+    let index = u32::from_le_bytes(key.try_into().ok()?);
+    let image = world.prog(map.prog_at(index)?)?;
+    Some(image.code().program().name.clone())
 }
 
 impl Entry {

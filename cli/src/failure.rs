@@ -5,6 +5,7 @@ use std::fmt;
 use std::io::Write;
 use std::process::ExitCode;
 
+use crate::listing::SourceLine;
 use crate::style;
 
 /// How a command ended.
@@ -30,6 +31,7 @@ pub struct Failure {
     exit: Exit,
     message: String,
     cause: Option<Box<dyn Error + Send + Sync>>,
+    source: Option<String>,
     hint: Option<String>,
 }
 
@@ -45,13 +47,20 @@ impl Failure {
     }
 
     fn new(exit: Exit, message: impl Into<String>) -> Self {
-        Self { exit, message: message.into(), cause: None, hint: None }
+        Self { exit, message: message.into(), cause: None, source: None, hint: None }
     }
 
     /// The same with its cause.
     #[must_use]
     pub fn because(mut self, cause: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         self.cause = Some(cause.into());
+        self
+    }
+
+    /// The same with the line of C that it is about.
+    #[must_use]
+    pub fn at(mut self, line: Option<SourceLine<'_>>) -> Self {
+        self.source = line.map(|line| format!("{}  {}", line.place(), line.text));
         self
     }
 
@@ -91,6 +100,9 @@ impl Failure {
         if !causes.is_empty() {
             object.insert("causes".into(), causes.into());
         }
+        if let Some(source) = &self.source {
+            object.insert("source".into(), source.clone().into());
+        }
         if let Some(hint) = &self.hint {
             object.insert("hint".into(), hint.clone().into());
         }
@@ -106,6 +118,9 @@ impl Failure {
         writeln!(out, "{error}error:{error:#} {}", self.message)?;
         for cause in self.causes() {
             writeln!(out, "  {note}cause:{note:#} {cause}")?;
+        }
+        if let Some(source) = &self.source {
+            writeln!(out, "  {note}source:{note:#} {source}")?;
         }
         if let Some(hint) = &self.hint {
             writeln!(out, "  {note}help:{note:#} {hint}")?;

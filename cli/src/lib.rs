@@ -39,7 +39,9 @@ pub fn main(command: Result<Command, clap::Error>) -> ExitCode {
         Ok(command) => command,
         Err(e) => {
             if json && e.use_stderr() {
-                let message = e.kind().to_string();
+                let text = e.to_string();
+                let message = text.lines().next().unwrap_or_default();
+                let message = message.strip_prefix("error: ").unwrap_or(message);
                 println!("{}", Failure::unusable(message).to_json());
             }
             // Nothing is left to do when standard error is closed.

@@ -1,11 +1,11 @@
 //! A linked program as text: its instructions with names for what they refer to, and the C lines
 //! they come from. Listings, graphs and reports of traps all take their text from here.
 
-use std::fmt::Write as _;
 use ubpf::abi::btf::StrOff;
 use ubpf::abi::helper::HelperId;
 use ubpf::abi::program::{Program, Subprog};
-use ubpf::isa::{CallTarget, Imm64, Insn, Pc, decode, encode};
+use ubpf::isa::disasm::Disassembler;
+use ubpf::isa::{CallTarget, Flow, Imm64, Insn, Pc, decode, encode};
 
 /// A program to be written out.
 #[derive(Clone, Copy, Debug)]
@@ -105,47 +105,43 @@ impl<'a> Listing<'a> {
     /// An instruction in the syntax of the verifier's log, opcode in front, with names.
     #[must_use]
     pub fn text(self, pc: Pc, insn: &Insn) -> String {
-        let opcode = encode(insn).0.opcode;
-        format!("({opcode:02x}) {}", self.named(pc, insn))
+        match self.named(pc, insn) {
+            Some(text) => format!("({:02x}) {text}", encode(insn).0.opcode),
+            None => Disassembler::new().opcodes(true).insn(insn).to_string(),
+        }
     }
 
-    fn named(self, pc: Pc, insn: &Insn) -> String {
-        match *insn {
-            Insn::LdImm64 { dst, imm } => match imm {
-                Imm64::MapFd(id) => format!("{dst} = map[{}]", self.map(id)),
-                Imm64::MapValue { fd, off } => {
-                    let mut text = format!("{dst} = map[{}][0]+{off}", self.map(fd));
-                    if let Some(var) = self.variable(fd, off) {
-                        // Writing to a string cannot fail.
-                        let _ = write!(text, " ({var})");
-                    }
-                    text
-                }
-                Imm64::Func(off) => format!("{dst} = subprog[{}]", self.subprog(pc, off)),
-                Imm64::BtfId { id, .. } => {
-                    format!("{dst} = &{}", self.symbol(id).unwrap_or("?"))
-                }
-                _ => insn.to_string(),
-            },
-            Insn::Call(CallTarget::Helper(id)) => match HelperId(id).name() {
-                Some(name) => format!("call bpf_{name}#{id}"),
-                None => insn.to_string(),
-            },
+    /// The text of an instruction that refers to something with a name.
+    fn named(self, pc: Pc, insn: &Insn) -> Option<String> {
+        Some(match *insn {
+            Insn::LdImm64 { dst, imm: Imm64::MapFd(id) } => {
+                format!("{dst} = map[{}]", self.map(id))
+            }
+            Insn::LdImm64 { dst, imm: Imm64::MapValue { fd, off } } => {
+                let variable = self.variable(fd, off).map(|name| format!(" ({name})"));
+                let map = self.map(fd);
+                format!("{dst} = map[{map}][0]+{off}{}", variable.unwrap_or_default())
+            }
+            Insn::LdImm64 { dst, imm: Imm64::Func(off) } => {
+                format!("{dst} = subprog[{}]", self.subprog(pc, off))
+            }
+            Insn::LdImm64 { dst, imm: Imm64::BtfId { id, .. } } => {
+                format!("{dst} = &{}", self.symbol(id)?)
+            }
+            Insn::Call(CallTarget::Helper(id)) => {
+                format!("call bpf_{}#{id}", HelperId(id).name()?)
+            }
             Insn::Call(CallTarget::Subprog(off)) => format!("call {}", self.subprog(pc, off)),
             Insn::Call(CallTarget::Kfunc { btf_id, .. }) => {
-                match u32::try_from(btf_id).ok().and_then(|id| self.symbol(id)) {
-                    Some(name) => format!("call {name}"),
-                    None => insn.to_string(),
-                }
+                format!("call {}", self.symbol(u32::try_from(btf_id).ok()?)?)
             }
-            _ => insn.to_string(),
-        }
+            _ => return None,
+        })
     }
 
     /// The slot that a jump goes to.
     #[must_use]
     pub fn jump_target(self, pc: Pc, insn: &Insn) -> Option<Pc> {
-        use ubpf::isa::Flow;
         match insn.flow() {
             Flow::Jump(off) | Flow::Branch(off) => pc.target(off),
             Flow::Next | Flow::Call(_) | Flow::Exit => None,

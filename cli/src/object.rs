@@ -2,6 +2,7 @@
 
 use crate::failure::Failure;
 use crate::files;
+use crate::listing::Listing;
 use std::path::Path;
 use std::sync::Arc;
 use ubpf::abi::btf::Btf;
@@ -101,7 +102,14 @@ impl Source {
 /// A program of an object that cannot be made ready to run.
 #[must_use]
 pub fn cannot_run(source: &Source, error: InstantiateError) -> Failure {
-    Failure::failed(format!("cannot run {}", source.name())).because(error)
+    let failure = Failure::failed(format!("cannot run {}", source.name()));
+    match &error {
+        InstantiateError::Lower { program, source } => {
+            let (program, pc) = (Arc::clone(program), source.pc);
+            failure.because(error).at(Listing::new(&program).source_at(pc))
+        }
+        _ => failure.because(error),
+    }
 }
 
 /// The program type of this name.

@@ -22,10 +22,10 @@ pub fn print(out: &mut dyn Write, program: &Program) -> io::Result<()> {
     let mut sources = listing.sources();
     for (pc, insn) in listing.insns() {
         if let Some(subprog) = listing.subprog_starting_at(pc) {
+            // The title above the listing names the first one.
             if pc.0 > 0 {
-                writeln!(out)?;
+                writeln!(out, "\n{HEADING}{}:{HEADING:#}", subprog.name)?;
             }
-            writeln!(out, "{HEADING}{}:{HEADING:#}", subprog.name)?;
         }
         if let Some(source) = sources.above(pc) {
             let place = source.place();

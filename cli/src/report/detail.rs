@@ -169,7 +169,7 @@ pub(super) fn event(
         Some(text) => writeln!(out, "  {text}"),
         None => {
             writeln!(out)?;
-            super::packet::print_bytes(out, data, style::columns())
+            super::packet::print_bytes(out, indent, data, style::columns())
         }
     }
 }

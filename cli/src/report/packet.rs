@@ -209,14 +209,20 @@ fn kept(
     Ok(())
 }
 
-/// Writes bytes as rows of digits and characters.
+/// Writes bytes as rows of digits and characters, so far from the left edge.
 ///
 /// # Errors
 /// The stream's.
-pub fn print_bytes(out: &mut dyn Write, bytes: &[u8], columns: Option<usize>) -> io::Result<()> {
-    let width = row_bytes(columns);
+pub fn print_bytes(
+    out: &mut dyn Write,
+    indent: &str,
+    bytes: &[u8],
+    columns: Option<usize>,
+) -> io::Result<()> {
+    let width = row_bytes(columns.map(|columns| columns.saturating_sub(indent.len())));
     for (i, row) in bytes.chunks(width).enumerate() {
         let cells = row.iter().map(|&byte| Some((byte, Style::new())));
+        write!(out, "{indent}")?;
         print_row(out, " ", DIM, i * width, cells, width)?;
     }
     Ok(())

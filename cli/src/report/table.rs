@@ -10,6 +10,7 @@ use std::io::{self, Write};
 pub struct PacketTable {
     verdicts: BTreeMap<String, u64>,
     packets: u64,
+    returned: u64,
     insns: u64,
     ns: u64,
     cut: u64,
@@ -43,6 +44,7 @@ impl Report for PacketTable {
                 let bytes = data.map_or_else(|| "-".to_owned(), |data| data.len().to_string());
                 let took = style::duration(outcome.mean_ns());
                 let insns = outcome.insns;
+                self.returned += 1;
                 self.insns += insns;
                 self.ns = self.ns.saturating_add(outcome.mean_ns());
                 writeln!(out, "{bytes:>5}  {color}{verdict:16}{color:#}  {insns:7}  {took:>8}")?;
@@ -71,9 +73,9 @@ impl Report for PacketTable {
     }
 
     fn end(&mut self, out: &mut dyn Write, _: &Subject<'_>) -> io::Result<()> {
-        let Some(packets) = std::num::NonZeroU64::new(self.packets) else {
+        if self.packets == 0 {
             return writeln!(out, "\nthe capture holds no packets");
-        };
+        }
         writeln!(out, "\n{HEADING}{}{HEADING:#}", style::count(self.packets, "packet"))?;
         for (verdict, &n) in &self.verdicts {
             let percent = n as f64 * 100.0 / self.packets as f64;
@@ -84,12 +86,11 @@ impl Report for PacketTable {
                 style::thousands(n)
             )?;
         }
-        writeln!(
-            out,
-            "  {} insns and {} a packet",
-            style::thousands(self.insns / packets),
-            style::duration(self.ns / packets)
-        )?;
+        if let Some(returned) = std::num::NonZeroU64::new(self.returned) {
+            let insns = style::thousands(self.insns / returned);
+            let took = style::duration(self.ns / returned);
+            writeln!(out, "  {insns} insns and {took} a packet")?;
+        }
         if self.cut > 0 {
             writeln!(
                 out,

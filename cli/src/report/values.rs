@@ -47,16 +47,16 @@ fn print_map(out: &mut dyn Write, btf: Option<&Btf>, map: &MapContents) -> io::R
     }
     for entry in shown.iter().take(MAX_ENTRIES) {
         let key = typed(btf, def.key_type, &entry.key);
-        match &entry.value {
-            Value::Shared(value) => {
-                writeln!(out, "    {key} → {}", typed(btf, def.value_type, value))?;
-            }
-            Value::PerCpu(values) => {
+        let value = match (&entry.label, &entry.value) {
+            (Some(label), _) => label.clone(),
+            (None, Value::Shared(value)) => typed(btf, def.value_type, value),
+            (None, Value::PerCpu(values)) => {
                 let values: Vec<String> =
                     values.iter().map(|value| typed(btf, def.value_type, value)).collect();
-                writeln!(out, "    {key} → [{}]", values.join(", "))?;
+                format!("[{}]", values.join(", "))
             }
-        }
+        };
+        writeln!(out, "    {key} → {value}")?;
     }
     let left = shown.len().saturating_sub(MAX_ENTRIES) as u64;
     if left > 0 {
@@ -76,7 +76,7 @@ fn print_variables(out: &mut dyn Write, btf: Option<&Btf>, map: &MapContents) ->
                     writeln!(out, "    {name} = {value}")?;
                 }
             }
-            _ => super::packet::print_bytes(out, bytes, crate::style::columns())?,
+            _ => super::packet::print_bytes(out, "  ", bytes, crate::style::columns())?,
         }
     }
     Ok(())
