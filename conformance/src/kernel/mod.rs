@@ -8,6 +8,7 @@
 mod events;
 mod machine;
 mod map;
+pub mod probe;
 mod prog;
 mod sys;
 mod world;

@@ -28,9 +28,14 @@ fn flags() -> impl Strategy<Value = u64> {
 
 fn steps(keys: u32, ops: &'static [ProgOp], len: usize) -> impl Strategy<Value = Vec<Step>> {
     let key = move || 0..keys;
+    // A type that programs may do nothing with gets a lookup by user space instead.
+    let prog = (any::<prop::sample::Index>(), key(), any::<u8>(), flags());
+    let prog = prog.prop_map(move |(op, key, value, flags)| match ops {
+        [] => Step::Lookup { key, flags },
+        ops => Step::Prog { op: *op.get(ops), key, value, flags },
+    });
     let step = prop_oneof![
-        6 => (prop::sample::select(ops), key(), any::<u8>(), flags())
-            .prop_map(|(op, key, value, flags)| Step::Prog { op, key, value, flags }),
+        6 => prog,
         1 => (key(), flags()).prop_map(|(key, flags)| Step::Lookup { key, flags }),
         3 => (key(), any::<u8>(), flags())
             .prop_map(|(key, value, flags)| Step::Update { key, value, flags }),
@@ -63,12 +68,29 @@ fn value_bytes(len: usize, value: u8) -> Vec<u8> {
     (0..len).map(|n| value.wrapping_add(n as u8)).collect()
 }
 
+/// A device, sometimes none or one that does not exist, or a queue length; no program.
+fn target_bytes(len: usize, value: u8) -> Vec<u8> {
+    let mut bytes = [0_u32, 1, 1, 1, 99, 0x0100, 20_000][usize::from(value) % 7].to_le_bytes().to_vec();
+    bytes.resize(len, 0);
+    bytes
+}
+
 fn user_value_bytes(def: &MapDef) -> usize {
     let one = def.value_size as usize;
     if def.map_type.is_ok_and(MapType::is_percpu) {
         one.next_multiple_of(8) * kernel::possible_cpus()
     } else {
         one
+    }
+}
+
+fn user_value(def: &MapDef, value: u8) -> Vec<u8> {
+    use MapType::*;
+    match def.map_type {
+        Ok(Devmap | DevmapHash | Cpumap) => target_bytes(user_value_bytes(def), value),
+        // A descriptor that is none.
+        Ok(ProgArray | CgroupArray | Xskmap) => u32::MAX.to_le_bytes().to_vec(),
+        _ => value_bytes(user_value_bytes(def), value),
     }
 }
 
@@ -95,7 +117,7 @@ fn perform(twin: &Twin, key_bytes: KeyBytes, step: &Step) -> [Answer; 2] {
             truncated(raw.lookup(&key_of(key), flags), user_bytes),
         ],
         Step::Update { key, value, flags } => {
-            let (key, value) = (key_of(key), value_bytes(user_bytes, value));
+            let (key, value) = (key_of(key), user_value(def, value));
             [unit(ours.user_update(&key, &value, flags)), unit(raw.update(&key, &value, flags))]
         }
         Step::Delete { key } => {
@@ -148,6 +170,8 @@ fn cases() -> u32 {
 }
 
 const ELEMENTS: &[ProgOp] = &[ProgOp::Lookup, ProgOp::Update, ProgOp::Delete];
+const LOOKUP: &[ProgOp] = &[ProgOp::Lookup];
+const NONE: &[ProgOp] = &[];
 const SEQUENCE: &[ProgOp] = &[ProgOp::Push, ProgOp::Pop, ProgOp::Peek];
 
 macro_rules! histories {
@@ -184,6 +208,13 @@ histories! {
     lpm_trie: LpmTrie [6, 8, 12], NO_PREALLOC, prefix_key, ELEMENTS, 18 * 12, 200;
     lpm_trie_one_byte: LpmTrie [5, 3, 20], NO_PREALLOC, prefix_key, ELEMENTS, 18 * 12, 200;
     queue: Queue [0, 8, 3], 0, plain_key, SEQUENCE, 1, 80;
+    prog_array: ProgArray [4, 4, 3], 0, plain_key, NONE, 5, 40;
+    cgroup_array: CgroupArray [4, 4, 3], 0, plain_key, NONE, 5, 40;
+    devmap: Devmap [4, 8, 4], 0, plain_key, LOOKUP, 6, 80;
+    devmap_short: Devmap [4, 4, 4], 0, plain_key, LOOKUP, 6, 80;
+    devmap_hash: DevmapHash [4, 8, 4], 0, plain_key, LOOKUP, 8, 120;
+    cpumap: Cpumap [4, 8, 4], 0, plain_key, NONE, 6, 40;
+    xskmap: Xskmap [4, 4, 4], 0, plain_key, NONE, 6, 40;
     stack: Stack [0, 12, 3], 0, plain_key, SEQUENCE, 1, 80;
 }
 

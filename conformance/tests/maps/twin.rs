@@ -7,6 +7,7 @@ use ubpf_abi::map::{MapDef, MapFlags, MapInit, MapType};
 use ubpf_abi::prog_type::ProgType;
 use ubpf_abi::{Errno, Kernel};
 use ubpf_conformance::kernel::{KernelMap, Loaded, LogLevel, ProgLoad, TestInput, possible_cpus};
+use ubpf_helpers::env::{EnvConfig, Environment};
 use ubpf_isa::Slot;
 use ubpf_vm::map::Map;
 use ubpf_vm::mem::Cage;
@@ -37,7 +38,7 @@ pub fn def(map_type: MapType, sizes: [u32; 3], flags: u32) -> MapDef {
 pub fn world() -> World {
     let cage = Cage::new().expect("4 GiB of address space");
     let cpus = u32::try_from(possible_cpus()).expect("a number of CPUs");
-    World::new(cage, Kernel::V6_18, cpus, Box::new(()))
+    World::new(cage, Kernel::V6_18, cpus, Box::new(Environment::new(EnvConfig::default())))
 }
 
 /// Our map.
