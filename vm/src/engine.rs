@@ -39,7 +39,7 @@
 //! engines get it back. Programs of one array are made ready by one engine.
 
 use crate::code::Code;
-use crate::mem::{Elements, MemError, Region, RegionKind, RegionSpec};
+use crate::mem::{Elements, MemError, Region, RegionKind, RegionSpec, Windows};
 use crate::run::{Cpu, Outcome, RunState};
 use crate::world::World;
 use std::any::Any;
@@ -102,6 +102,7 @@ pub const DEFAULT_BUDGET: u64 = 1 << 32;
 #[derive(Debug)]
 pub struct Thread {
     stack: Region,
+    windows: Windows,
     /// The CPU that programs run on.
     pub cpu: Cpu,
     /// Instructions that each run may execute; see [`Code`].
@@ -109,6 +110,8 @@ pub struct Thread {
     /// The program that the last run trapped in, of which the trap's `pc` is: the one that was
     /// called, or one that it tail-called.
     pub trapped_in: Option<Arc<Code>>,
+    /// What an engine keeps from run to run; for the engine that put it there.
+    pub kept: Option<Box<dyn Any + Send>>,
 }
 
 /// Bytes from one frame to the next: between them lies as much that belongs to none, so that
@@ -124,7 +127,16 @@ impl Thread {
         let bytes = u64::from(FRAME_STRIDE) * MAX_CALL_FRAMES as u64;
         let spec = RegionSpec::new(bytes, RegionKind::Stack, "")
             .elements(Elements { stride: FRAME_STRIDE, bytes: STACK_BYTES });
-        Ok(Self { stack: world.cage().alloc(spec)?, cpu, budget: DEFAULT_BUDGET, trapped_in: None })
+        let stack = world.cage().alloc(spec)?;
+        let outermost = stack.window(Self::frame_off(0), STACK_BYTES);
+        let outermost = outermost.expect("the outermost frame lies in the stack");
+        let windows = Windows::new(world.cage(), outermost);
+        Ok(Self { stack, windows, cpu, budget: DEFAULT_BUDGET, trapped_in: None, kept: None })
+    }
+
+    /// Its stack, and the windows that it keeps from run to run.
+    pub const fn memory(&mut self) -> (&Region, &mut Windows) {
+        (&self.stack, &mut self.windows)
     }
 
     /// The memory of its frames.

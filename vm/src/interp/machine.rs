@@ -2,12 +2,13 @@
 
 use super::Interpreted;
 use super::backend;
-use super::step::{RegIndex, Step, Stop, WINDOWS};
+use super::step::{RegIndex, Step, Stop};
 use crate::call::{Guest, GuestCall};
 use crate::engine::Thread;
-use crate::mem::{Cage, Region, Window, Word};
+use crate::mem::{Cage, Region, View, Window, Windows, Word};
 use crate::run::{Cpu, RunState};
 use crate::world::World;
+use core::hint::black_box;
 use ubpf_abi::limits::{MAX_CALL_FRAMES, STACK_BYTES};
 use ubpf_abi::program::SubprogId;
 use ubpf_abi::{Access, Trap, TrapKind};
@@ -20,6 +21,8 @@ pub(super) struct Core<'m> {
     pub(super) cage: &'m Cage,
     pub(super) cpu: Cpu,
     stack: &'m Region,
+    /// The thread's windows between one machine and the next.
+    windows: &'m mut Windows,
     /// The program that runs, or that called the helper which runs.
     pub(super) image: &'m Interpreted,
     /// Frames in use.
@@ -35,15 +38,19 @@ pub(super) struct Core<'m> {
 impl<'m> Core<'m> {
     pub(super) fn new(
         world: &'m World,
-        thread: &'m Thread,
+        cpu: Cpu,
+        stack: &'m Region,
+        windows: &'m mut Windows,
         image: &'m Interpreted,
         budget: i64,
     ) -> Self {
         Self {
             world,
-            cage: world.cage(),
-            cpu: thread.cpu,
-            stack: thread.stack(),
+            // The stack and the windows are of this cage, so all accesses must be.
+            cage: stack.cage(),
+            cpu,
+            stack,
+            windows,
             image,
             frames: 0,
             tail_calls: 0,
@@ -53,48 +60,55 @@ impl<'m> Core<'m> {
         }
     }
 
-    pub(super) const fn remaining(&self) -> i64 {
-        self.remaining
-    }
-
-    /// Calls a function of the current image on a machine of its own.
+    /// Calls a function of the current image on a machine of its own, and gives its `r0`.
+    /// `None` means that [`Core::trap`] says why there is none.
     pub(super) fn enter(
         &mut self,
         state: &mut dyn RunState,
         func: SubprogId,
-        args: [u64; 5],
-    ) -> Result<u64, Trap> {
+        args: &[u64; 5],
+    ) -> Option<u64> {
         let image = self.image;
-        let refused = |kind| Trap::new(kind, Pc(0));
         // Even a function that does not use its stack gets it here: windows need something to
         // show.
-        let Stack { fp, window } = self.next_stack().map_err(refused)?;
-        let Frame { steps, .. } = self.push_frame(image, func).map_err(refused)?;
-        let [r1, r2, r3, r4, r5] = args;
-        let regs = [0, r1, r2, r3, r4, r5, 0, 0, 0, 0, fp];
-        let gas = self.remaining.wrapping_sub(steps.len() as i64);
-        let epoch = self.cage.epoch();
+        let (stack, frame) = match (self.next_stack(), self.push_frame(image, func)) {
+            (Ok(stack), Ok(frame)) => (stack, frame),
+            (Err(kind), _) | (_, Err(kind)) => {
+                self.set_trap(Trap::new(kind, Pc(0)));
+                return None;
+            }
+        };
+        // One by one: a wide copy would have to wait until the caller's narrow stores of these
+        // numbers are through, which takes longer than an empty program.
+        let [r1, r2, r3, r4, r5] = args.map(black_box);
+        let regs = [0, r1, r2, r3, r4, r5, 0, 0, 0, 0, stack.fp];
+        let gas = self.remaining.wrapping_sub(frame.steps.len() as i64);
+        self.windows.refresh(self.cage);
+        let mut windows = *self.windows;
+        windows.set_stack(stack.window);
         let mut machine = Machine {
             regs,
             steps: &image.steps,
-            frame: window,
-            loads: [window; WINDOWS],
-            stores: [window; WINDOWS],
-            victim: 0,
+            frame: stack.window,
+            windows,
             iterations: 0,
-            epoch,
-            resume: (steps, gas),
+            resume: (frame.steps, gas),
+            view: self.cage.view(),
             core: self,
             state,
         };
-        let stop = backend::run(&mut machine, steps, gas);
+        let stop = backend::run(&mut machine, frame.steps, gas);
         let r0 = machine.regs[0];
+        machine.windows.keep_in(machine.core.windows);
         self.pop_frame();
         self.image = image;
-        match (stop, self.trap) {
-            (Stop::Exit, None) => Ok(r0),
-            (_, trap) => Err(trap.unwrap_or(Trap::new(TrapKind::BadPc, Pc(0)))),
-        }
+        (stop == Stop::Exit).then_some(r0)
+    }
+
+    /// The trap that ended the run.
+    #[cold]
+    pub(super) fn trap(&self) -> Trap {
+        self.trap.unwrap_or(Trap::new(TrapKind::BadPc, Pc(0)))
     }
 
     /// Takes the next frame for a function of `image`, cleared as far as the function can reach.
@@ -117,7 +131,7 @@ impl<'m> Core<'m> {
         Ok(Frame { steps, stack })
     }
 
-    fn clear_next_stack(&self, bytes: u32) -> Result<Stack<'m>, TrapKind> {
+    fn clear_next_stack(&self, bytes: u32) -> Result<Stack, TrapKind> {
         let end = Thread::frame_off(self.frames) + STACK_BYTES;
         let cleared = self.stack.fill(end.saturating_sub(bytes), bytes, 0);
         cleared.map_err(|_| TrapKind::StackOverflow)?;
@@ -125,7 +139,7 @@ impl<'m> Core<'m> {
     }
 
     /// The stack of the frame that is taken next.
-    fn next_stack(&self) -> Result<Stack<'m>, TrapKind> {
+    fn next_stack(&self) -> Result<Stack, TrapKind> {
         if self.frames as usize >= MAX_CALL_FRAMES {
             return Err(TrapKind::CallDepth);
         }
@@ -151,14 +165,14 @@ pub(super) struct Frame<'m> {
     /// The function's steps, to the end of the program.
     pub(super) steps: &'m [Step],
     /// Its stack, where it has use for one.
-    stack: Option<Stack<'m>>,
+    stack: Option<Stack>,
 }
 
 /// The stack of a frame.
-struct Stack<'m> {
+struct Stack {
     /// Its end: `r10`.
     fp: u64,
-    window: Window<'m>,
+    window: Window,
 }
 
 impl Guest for Core<'_> {
@@ -169,12 +183,10 @@ impl Guest for Core<'_> {
         if self.remaining < 0 {
             return Err(Trap::new(TrapKind::BudgetExhausted, cx.pc));
         }
-        let outcome = self.enter(cx.run, id, args);
-        // Whatever traps inside has its own place; the frames that could not be taken have not.
-        outcome.map_err(|trap| match trap.kind {
-            TrapKind::CallDepth if self.trap.is_none() => Trap { pc: cx.pc, ..trap },
-            _ => trap,
-        })
+        if self.frames as usize >= MAX_CALL_FRAMES {
+            return Err(Trap::new(TrapKind::CallDepth, cx.pc));
+        }
+        self.enter(cx.run, id, &args).ok_or_else(|| self.trap())
     }
 }
 
@@ -184,17 +196,13 @@ pub(super) struct Machine<'m, 'r> {
     /// All steps of the program that executes, of which jump targets are indexes.
     pub(super) steps: &'m [Step],
     /// The current frame's stack.
-    frame: Window<'m>,
-    loads: [Window<'m>; WINDOWS],
-    stores: [Window<'m>; WINDOWS],
-    /// The window that was replaced last.
-    victim: usize,
+    frame: Window,
+    windows: Windows,
     /// `may_goto`s that the current frame has executed.
     pub(super) iterations: u32,
-    /// The cage's epoch when the windows were good.
-    epoch: u64,
     /// Where [`Looped`](super::backend::Looped) goes on.
     pub(super) resume: (&'m [Step], i64),
+    pub(super) view: View<'m>,
     pub(super) core: &'r mut Core<'m>,
     pub(super) state: &'r mut dyn RunState,
 }
@@ -283,11 +291,10 @@ impl<'m> Machine<'m, '_> {
         self.regs = [0, r1, 0, 0, 0, 0, 0, 0, 0, 0, fp];
     }
 
-    const fn set_stack(&mut self, stack: &Stack<'m>) {
+    const fn set_stack(&mut self, stack: &Stack) {
         self.regs[Reg::FP.index()] = stack.fp;
         self.frame = stack.window;
-        self.loads[0] = stack.window;
-        self.stores[0] = stack.window;
+        self.windows.set_stack(stack.window);
     }
 }
 
@@ -298,54 +305,54 @@ pub(super) struct Saved<'m> {
     fp: u64,
     steps: &'m [Step],
     image: &'m Interpreted,
-    frame: Window<'m>,
+    frame: Window,
     iterations: u32,
 }
 
 /// Memory.
-impl<'m> Machine<'m, '_> {
+impl Machine<'_, '_> {
     /// The current frame's stack.
     #[inline(always)]
-    pub(super) const fn frame(&self) -> &Window<'m> {
+    pub(super) const fn frame(&self) -> &Window {
         &self.frame
     }
 
     /// The window that the step's last load fell into.
     #[inline(always)]
-    pub(super) fn load_window(&self, step: &Step) -> &Window<'m> {
-        &self.loads[step.hint()]
+    pub(super) fn load_window(&self, step: &Step) -> &Window {
+        self.windows.load(step.hint())
     }
 
     /// The window that the step's last store fell into.
     #[inline(always)]
-    pub(super) fn store_window(&self, step: &Step) -> &Window<'m> {
-        &self.stores[step.hint()]
+    pub(super) fn store_window(&self, step: &Step) -> &Window {
+        self.windows.store(step.hint())
+    }
+
+    /// Finds the window that an access at `addr` falls into, and makes it the step's guess.
+    #[inline(never)]
+    pub(super) fn find_window(&mut self, step: &Step, addr: u64, access: Access) -> Option<Window> {
+        let number = self.windows.find(self.core.cage, addr, access)?;
+        step.set_hint(number);
+        Some(match access {
+            Access::Read => *self.windows.load(number),
+            Access::Write => *self.windows.store(number),
+        })
     }
 
     /// A load that the first window does not cover.
-    #[inline(never)]
     pub(super) fn load_slow<W: Word>(&mut self, step: &Step, addr: u64) -> Option<W> {
-        for (index, window) in self.loads.iter().enumerate() {
-            if let Some(value) = window.load(addr) {
-                step.set_hint(index);
-                return Some(value);
-            }
+        match self.find_window(step, addr, Access::Read) {
+            Some(window) => self.view.load(&window, addr),
+            None => self.core.cage.load(addr).ok(),
         }
-        let Some(window) = self.core.cage.window(addr, Access::Read) else {
-            return self.core.cage.load(addr).ok();
-        };
-        let value = window.load(addr)?;
-        let index = self.next_victim();
-        self.loads[index] = window;
-        step.set_hint(index);
-        Some(value)
     }
 
     /// A store that the first window does not cover.
-    #[inline(never)]
     pub(super) fn store_slow<W: Word>(&mut self, step: &Step, addr: u64, value: W) -> Stored {
-        if let Some(window) = self.find_store_window(step, addr) {
-            return if window.store(addr, value).is_some() { Stored::Done } else { Stored::Fault };
+        if let Some(window) = self.find_window(step, addr, Access::Write) {
+            let done = self.view.store(&window, addr, value).is_some();
+            return if done { Stored::Done } else { Stored::Fault };
         }
         if let Some(off) = self.core.cage.hooked_off(addr) {
             let size = size_of::<W>() as u32;
@@ -355,37 +362,10 @@ impl<'m> Machine<'m, '_> {
         if self.core.cage.store(addr, value).is_ok() { Stored::Done } else { Stored::Fault }
     }
 
-    /// The window on which a store at `addr` can fall, made the step's first guess.
-    #[inline(never)]
-    pub(super) fn find_store_window(&mut self, step: &Step, addr: u64) -> Option<Window<'m>> {
-        for (index, window) in self.stores.iter().enumerate() {
-            if window.load::<u8>(addr).is_some() {
-                step.set_hint(index);
-                return Some(*window);
-            }
-        }
-        let window = self.core.cage.window(addr, Access::Write)?;
-        let index = self.next_victim();
-        self.stores[index] = window;
-        step.set_hint(index);
-        Some(window)
-    }
-
-    /// The window to replace: in turn, but for the first, which is the frame's.
-    const fn next_victim(&mut self) -> usize {
-        self.victim = self.victim % (WINDOWS - 1) + 1;
-        self.victim
-    }
-
     /// Forgets windows that may show what programs may not see any more.
     #[inline]
     pub(super) fn refresh_windows(&mut self) {
-        let epoch = self.core.cage.epoch();
-        if epoch != self.epoch {
-            self.epoch = epoch;
-            self.loads = [self.frame; WINDOWS];
-            self.stores = [self.frame; WINDOWS];
-        }
+        self.windows.refresh(self.core.cage);
     }
 }
 

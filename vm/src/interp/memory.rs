@@ -4,7 +4,7 @@ use super::alu::{FromReg, Source};
 use super::backend::Backend;
 use super::machine::{Machine, Stored};
 use super::step::{Handler, RegIndex, Step, Stop};
-use crate::mem::Word;
+use crate::mem::{View, Window, Word};
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
 use ubpf_abi::{Access, Trap, TrapKind};
 use ubpf_isa::{AtomicOp, AtomicSize, Operand, Reg, Size};
@@ -70,7 +70,7 @@ fn run_load<'m, B: Backend, W: Word, E: Extend>(
     gas: i64,
 ) -> Stop {
     let addr = m.reg(step.src).wrapping_add(step.value);
-    let Some(word) = m.load_window(step).load::<W>(addr) else {
+    let Some(word) = m.view.load::<W>(m.load_window(step), addr) else {
         return run_load_slow::<B, W, E>(m, step, rest, gas);
     };
     m.set(step.dst, E::extend(word));
@@ -101,7 +101,7 @@ fn run_load_frame<'m, B: Backend, W: Word, E: Extend>(
     gas: i64,
 ) -> Stop {
     let addr = m.reg(RegIndex::R10).wrapping_add(step.value);
-    let Some(word) = m.frame().load::<W>(addr) else {
+    let Some(word) = m.view.load::<W>(m.frame(), addr) else {
         return fault::<W>(m, Access::Read, addr, rest, gas);
     };
     m.set(step.dst, E::extend(word));
@@ -156,7 +156,7 @@ fn run_store<'m, B: Backend, W: Word, S: Source>(
 ) -> Stop {
     let addr = m.reg(step.dst).wrapping_add(step.value);
     let word = W::truncate(S::get(m, step));
-    if m.store_window(step).store(addr, word).is_none() {
+    if m.view.store(m.store_window(step), addr, word).is_none() {
         return run_store_slow::<B, W, S>(m, step, rest, gas);
     }
     B::next(m, rest, gas)
@@ -186,7 +186,7 @@ fn run_store_frame<'m, B: Backend, W: Word, S: Source>(
 ) -> Stop {
     let addr = m.reg(RegIndex::R10).wrapping_add(step.value);
     let word = W::truncate(S::get(m, step));
-    if m.frame().store(addr, word).is_none() {
+    if m.view.store(m.frame(), addr, word).is_none() {
         return fault::<W>(m, Access::Write, addr, rest, gas);
     }
     B::next(m, rest, gas)
@@ -230,7 +230,7 @@ fn run_store_release<'m, B: Backend, W: Word>(
 /// A machine word that atomics work on.
 trait AtomicWord: Word {
     type Cell;
-    fn cell<'w>(window: &'w crate::mem::Window<'_>, addr: u64) -> Option<&'w Self::Cell>;
+    fn cell<'m>(view: View<'m>, window: &Window, addr: u64) -> Option<&'m Self::Cell>;
     fn rmw(cell: &Self::Cell, op: AtomicOp, src: u64, r0: u64) -> Self;
 }
 
@@ -240,8 +240,8 @@ macro_rules! atomic_words {
             type Cell = $cell;
 
             #[inline(always)]
-            fn cell<'w>(window: &'w crate::mem::Window<'_>, addr: u64) -> Option<&'w $cell> {
-                window.$get(addr)
+            fn cell<'m>(view: View<'m>, window: &Window, addr: u64) -> Option<&'m $cell> {
+                view.$get(window, addr)
             }
 
             /// Operations that give nothing back order nothing, the others everything, as the
@@ -319,7 +319,7 @@ fn run_atomic<'m, B: Backend, W: AtomicWord, O: IsAtomicOp>(
 ) -> Stop {
     let addr = m.reg(step.dst).wrapping_add(step.value);
     let (src, r0) = (m.reg(step.src), m.reg(RegIndex::R0));
-    let Some(cell) = W::cell(m.store_window(step), addr) else {
+    let Some(cell) = W::cell(m.view, m.store_window(step), addr) else {
         return run_atomic_slow::<B, W, O>(m, step, rest, gas);
     };
     let old = W::rmw(cell, O::OP, src, r0);
@@ -337,10 +337,10 @@ fn run_atomic_slow<'m, B: Backend, W: AtomicWord, O: IsAtomicOp>(
 ) -> Stop {
     let addr = m.reg(step.dst).wrapping_add(step.value);
     let (src, r0) = (m.reg(step.src), m.reg(RegIndex::R0));
-    let Some(window) = m.find_store_window(step, addr) else {
+    let Some(window) = m.find_window(step, addr, Access::Write) else {
         return small_atomic::<B, W, O>(m, step, rest, gas);
     };
-    let Some(cell) = W::cell(&window, addr) else {
+    let Some(cell) = W::cell(m.view, &window, addr) else {
         return atomic_failed::<W>(m, addr, rest, gas);
     };
     let old = W::rmw(cell, O::OP, src, r0);

@@ -87,12 +87,18 @@ impl Image for Interpreted {
 
     fn call(&self, thread: &mut Thread, call: Call<'_>) -> Outcome {
         let budget = i64::try_from(thread.budget).unwrap_or(i64::MAX);
-        let mut core = Core::new(call.world, thread, self, budget);
-        let result = core.enter(call.state, call.func, call.args);
-        let insns = budget.wrapping_sub(core.remaining()).cast_unsigned();
-        let trapped_in = core.trapped_in.map(|image| Arc::clone(&image.code));
-        thread.trapped_in = trapped_in;
-        Outcome { result, insns }
+        thread.trapped_in = None;
+        let cpu = thread.cpu;
+        let (stack, windows) = thread.memory();
+        let mut core = Core::new(call.world, cpu, stack, windows, self, budget);
+        let r0 = core.enter(call.state, call.func, &call.args);
+        let insns = budget.wrapping_sub(core.remaining).cast_unsigned();
+        let Some(r0) = r0 else {
+            let (trap, image) = (core.trap(), core.trapped_in.unwrap_or(self));
+            thread.trapped_in = Some(Arc::clone(&image.code));
+            return Outcome { result: Err(trap), insns };
+        };
+        Outcome { result: Ok(r0), insns }
     }
 
     fn as_any(&self) -> &dyn Any {

@@ -36,9 +36,6 @@ pub(super) struct Step {
     hint: AtomicU8,
 }
 
-/// Windows that a machine has for loads, and again for stores.
-pub(super) const WINDOWS: usize = 4;
-
 impl Step {
     pub(super) const fn new(run: Handler) -> Self {
         let (dst, src) = (RegIndex::R0, RegIndex::R0);
@@ -74,12 +71,12 @@ impl Step {
 
     /// Which window to try first.
     #[inline(always)]
-    pub(super) fn hint(&self) -> usize {
-        usize::from(self.hint.load(Ordering::Relaxed)) % WINDOWS
+    pub(super) fn hint(&self) -> u8 {
+        self.hint.load(Ordering::Relaxed)
     }
 
-    pub(super) fn set_hint(&self, window: usize) {
-        self.hint.store(window as u8, Ordering::Relaxed);
+    pub(super) fn set_hint(&self, window: u8) {
+        self.hint.store(window, Ordering::Relaxed);
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::addr::{GRANULE_BYTES, GuestAddr, Space};
 use super::fault::{Fault, MemError, Near, Place};
-use super::memory::{Found, Memory, Reach, Window, Word};
+use super::memory::{Found, Memory, Reach, View, Window, Word};
 use super::region::{Elements, Perm, Region, RegionKind, RegionSpec};
 use core::fmt;
 use core::ptr::NonNull;
@@ -329,9 +329,14 @@ impl Cage {
     /// What engines keep to access the same bytes again. `None` where programs may not make this
     /// access at `addr`, or where fewer than 8 bytes are accessible.
     #[must_use]
-    pub fn window(&self, addr: u64, access: Access) -> Option<Window<'_>> {
-        let found = self.memory.find(addr).filter(|f| f.allows(access))?;
-        self.memory.window(found.reach)
+    pub fn window(&self, addr: u64, access: Access) -> Option<Window> {
+        self.memory.find(addr).filter(|f| f.allows(access))?.reach.window()
+    }
+
+    /// What engines access windows with.
+    #[must_use]
+    pub const fn view(&self) -> View<'_> {
+        self.memory.view()
     }
 
     /// Offset of `addr` into the region there, when stores to it are hooked.

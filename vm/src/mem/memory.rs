@@ -12,7 +12,8 @@
 //!    the slots of the region table, which hold reaches taken apart. So a reach, however old, is
 //!    accessible while its memory lives; and since it lies inside the reservation, one that were
 //!    used on another cage could at worst hit that cage's inaccessible pages.
-//! 3. A [`Window`] is a reach of at least 8 bytes that borrows its memory.
+//! 3. A [`Window`] is a reach of at least 8 bytes. Accesses through it take a [`View`], which
+//!    borrows its memory.
 #![allow(unsafe_code)]
 
 use super::addr::{GRANULE_SHIFT, GuestAddr};
@@ -411,77 +412,101 @@ impl Memory {
             .then(|| unsafe { AtomicU64::from_ptr(self.pointer(reach).cast()) })
     }
 
-    /// A window on a reach of at least 8 bytes.
-    pub(super) fn window(&self, reach: Reach) -> Option<Window<'_>> {
-        Some(Window {
-            start: reach.start.into(),
-            last: u64::from(reach.len.checked_sub(8)?),
-            host: self.pointer(reach),
-            memory: PhantomData,
-        })
+    /// What accesses through windows need.
+    pub(super) const fn view(&self) -> View<'_> {
+        View { host: self.host, memory: PhantomData }
+    }
+}
+
+impl Reach {
+    /// A window on it, when it has at least 8 bytes.
+    pub(super) fn window(&self) -> Option<Window> {
+        Some(Window { start: self.start.into(), last: u64::from(self.len.checked_sub(8)?) })
     }
 }
 
 /// Bytes that may be accessed again and again at the price of one comparison: what engines keep
-/// of a successful look-up in the region table.
+/// of a successful look-up in the region table. Like a reach, it is good for the cage that it
+/// came from.
 ///
 /// It stays harmless when the region is changed or freed (see the module), but then no longer
 /// says what programs may touch; [`Cage::epoch`](super::Cage::epoch) tells.
 #[derive(Clone, Copy, Debug)]
-pub struct Window<'m> {
+pub struct Window {
     start: u64,
     /// Offset of the last 8-byte word.
     last: u64,
-    host: *mut u8,
+}
+
+impl Window {
+    /// Its first guest address, and how many bytes it shows.
+    #[must_use]
+    pub const fn bounds(&self) -> (u64, u64) {
+        (self.start, self.last + 8)
+    }
+
+    /// Whether the whole word at `addr` is inside.
+    #[inline(always)]
+    #[must_use]
+    pub const fn covers<W: Word>(&self, addr: u64) -> bool {
+        // Neither operation can go wrong: addresses below the start wrap to large offsets, and
+        // `last` is below 4 GiB.
+        addr.wrapping_sub(self.start) <= self.last + (8 - size_of::<W>() as u64)
+    }
+}
+
+/// The way to guest memory through windows.
+#[derive(Clone, Copy, Debug)]
+pub struct View<'m> {
+    host: NonNull<u8>,
     memory: PhantomData<&'m Memory>,
 }
 
-// SAFETY: a window is a borrow of `Memory`, which is `Sync` (invariant 3).
-unsafe impl Send for Window<'_> {}
+// SAFETY: a view is a borrow of `Memory`, which is `Sync`.
+unsafe impl Send for View<'_> {}
 // SAFETY: as above.
-unsafe impl Sync for Window<'_> {}
+unsafe impl Sync for View<'_> {}
 
-impl Window<'_> {
-    /// Offset of `addr` when the whole word there is inside.
+impl<'m> View<'m> {
+    /// Host address of the word at guest address `addr`, when it is all inside the window.
     #[inline(always)]
-    const fn offset<W: Word>(&self, addr: u64) -> Option<usize> {
-        let off = addr.wrapping_sub(self.start);
-        // No sum here can wrap: `last` is below 4 GiB.
-        if off <= self.last + (8 - size_of::<W>() as u64) { Some(off as usize) } else { None }
+    fn at<W: Word>(self, window: &Window, addr: u64) -> Option<*mut u8> {
+        // SAFETY: what a window covers lies inside the reservation (invariants 2 and 3).
+        window.covers::<W>(addr).then(|| unsafe { self.host.as_ptr().add(addr as usize) })
     }
 
-    /// Reads the word at guest address `addr`, or nothing when it is not all inside.
+    /// Reads the word at guest address `addr`, or nothing when it is not all in the window.
     #[inline(always)]
     #[must_use]
-    pub fn load<W: Word>(&self, addr: u64) -> Option<W> {
-        // SAFETY: the word lies inside the window (invariant 3).
-        self.offset::<W>(addr).map(|off| unsafe { load_at(self.host.add(off)) })
+    pub fn load<W: Word>(self, window: &Window, addr: u64) -> Option<W> {
+        // SAFETY: the word is covered by a window, so it is accessible (invariant 3).
+        self.at::<W>(window, addr).map(|at| unsafe { load_at(at) })
     }
 
-    /// Writes the word at guest address `addr`; `None` when it is not all inside.
+    /// Writes the word at guest address `addr`; `None` when it is not all in the window.
     #[inline(always)]
-    pub fn store<W: Word>(&self, addr: u64, value: W) -> Option<()> {
-        // SAFETY: the word lies inside the window (invariant 3).
-        self.offset::<W>(addr).map(|off| unsafe { store_at(self.host.add(off), value) })
+    pub fn store<W: Word>(self, window: &Window, addr: u64, value: W) -> Option<()> {
+        // SAFETY: the word is covered by a window, so it is accessible (invariant 3).
+        self.at::<W>(window, addr).map(|at| unsafe { store_at(at, value) })
     }
 
     /// The eight bytes at guest address `addr` as a cell for atomic operations, or nothing when
-    /// they are not all inside or not aligned.
+    /// they are not all in the window or not aligned.
     #[inline(always)]
     #[must_use]
-    pub fn atomic_u64(&self, addr: u64) -> Option<&AtomicU64> {
-        let off = self.offset::<u64>(addr).filter(|_| addr.is_multiple_of(8))?;
+    pub fn atomic_u64(self, window: &Window, addr: u64) -> Option<&'m AtomicU64> {
+        let at = self.at::<u64>(window, addr).filter(|_| addr.is_multiple_of(8))?;
         // SAFETY: eight accessible bytes (invariant 3), aligned because guest address 0 is.
-        Some(unsafe { AtomicU64::from_ptr(self.host.add(off).cast()) })
+        Some(unsafe { AtomicU64::from_ptr(at.cast()) })
     }
 
     /// The four bytes at guest address `addr` as a cell for atomic operations, or nothing when
-    /// they are not all inside or not aligned.
+    /// they are not all in the window or not aligned.
     #[inline(always)]
     #[must_use]
-    pub fn atomic_u32(&self, addr: u64) -> Option<&AtomicU32> {
-        let off = self.offset::<u32>(addr).filter(|_| addr.is_multiple_of(4))?;
+    pub fn atomic_u32(self, window: &Window, addr: u64) -> Option<&'m AtomicU32> {
+        let at = self.at::<u32>(window, addr).filter(|_| addr.is_multiple_of(4))?;
         // SAFETY: four accessible bytes (invariant 3), aligned because guest address 0 is.
-        Some(unsafe { AtomicU32::from_ptr(self.host.add(off).cast()) })
+        Some(unsafe { AtomicU32::from_ptr(at.cast()) })
     }
 }

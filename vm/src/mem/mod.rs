@@ -30,12 +30,14 @@ mod cage;
 mod fault;
 mod memory;
 mod region;
+mod windows;
 
 pub use addr::{FUNCTIONS, GRANULE_BYTES, GuestAddr, KERNEL_SPACE, Space, USER_SPACE};
 pub use cage::{Bytes, Cage, MAX_COPY_BYTES, MAX_STR_BYTES};
 pub use fault::{Fault, MemError, Near, Place};
-pub use memory::{Window, Word};
+pub use memory::{View, Window, Word};
 pub use region::{Elements, Perm, Region, RegionKind, RegionSpec};
+pub use windows::Windows;
 
 #[cfg(test)]
 mod tests;

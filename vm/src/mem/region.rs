@@ -216,8 +216,8 @@ impl Region {
     /// inside, or fewer than 8.
     #[inline]
     #[must_use]
-    pub fn window(&self, off: u32, len: u32) -> Option<Window<'_>> {
-        self.cage.memory().window(self.reach.part(off, len as usize)?)
+    pub fn window(&self, off: u32, len: u32) -> Option<Window> {
+        self.reach.part(off, len as usize)?.window()
     }
 
     /// Sets `len` bytes to `byte`.

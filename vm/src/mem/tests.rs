@@ -139,12 +139,12 @@ fn windows_check_the_whole_word() {
     let cage = cage();
     let region = cage.alloc(values(11)).unwrap();
     let start = u64::from(region.addr());
-    let window = cage.window(start + 3, Access::Write).unwrap();
-    assert_eq!(window.store(start + 3, 0x1122_3344_5566_7788_u64), Some(()));
-    assert_eq!(window.store(start + 4, 0_u64), None);
-    assert_eq!(window.load::<u8>(start + 10), Some(0x11));
-    assert_eq!(window.load::<u16>(start + 10), None);
-    assert_eq!(window.load::<u8>(start.wrapping_sub(1)), None);
+    let (view, window) = (cage.view(), cage.window(start + 3, Access::Write).unwrap());
+    assert_eq!(view.store(&window, start + 3, 0x1122_3344_5566_7788_u64), Some(()));
+    assert_eq!(view.store(&window, start + 4, 0_u64), None);
+    assert_eq!(view.load::<u8>(&window, start + 10), Some(0x11));
+    assert_eq!(view.load::<u16>(&window, start + 10), None);
+    assert_eq!(view.load::<u8>(&window, start.wrapping_sub(1)), None);
     assert!(cage.window(start + 11, Access::Read).is_none());
     let small = cage.alloc(values(7)).unwrap();
     assert!(cage.window(small.addr().into(), Access::Read).is_none());
