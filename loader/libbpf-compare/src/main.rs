@@ -2,6 +2,7 @@
 //! their types and every instruction, maps with their definitions and contents.
 //!
 //! ```text
+//! loader/libbpf-compare/run                     # all committed objects
 //! cargo run --manifest-path loader/libbpf-compare/Cargo.toml -- [-v] OBJECT…
 //! ```
 //!
