@@ -70,7 +70,8 @@ fn value_bytes(len: usize, value: u8) -> Vec<u8> {
 
 /// A device, sometimes none or one that does not exist, or a queue length; no program.
 fn target_bytes(len: usize, value: u8) -> Vec<u8> {
-    let mut bytes = [0_u32, 1, 1, 1, 99, 0x0100, 20_000][usize::from(value) % 7].to_le_bytes().to_vec();
+    let mut bytes =
+        [0_u32, 1, 1, 1, 99, 0x0100, 20_000][usize::from(value) % 7].to_le_bytes().to_vec();
     bytes.resize(len, 0);
     bytes
 }

@@ -98,7 +98,7 @@ impl Storage for ArrayOfMaps {
     /// No number but an address names a map here, see [`Map::user_set_map`].
     fn store(&self, key: &[u8], _value: &[u8], flags: u64) -> Result<(), Errno> {
         self.maps.check(key, flags)?;
-        Err(Errno::EINVAL)
+        Err(Errno::EBADF)
     }
 
     fn remove(&self, key: &[u8]) -> Result<(), Errno> {

@@ -65,7 +65,7 @@ impl Storage for HashOfMaps {
 
     /// No number but an address names a map here, see [`Map::user_set_map`].
     fn store(&self, _key: &[u8], _value: &[u8], _flags: u64) -> Result<(), Errno> {
-        Err(Errno::EINVAL)
+        Err(Errno::EBADF)
     }
 
     fn remove(&self, key: &[u8]) -> Result<(), Errno> {

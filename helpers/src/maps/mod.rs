@@ -8,7 +8,7 @@
 //! | `sparse` | the host's side of large maps, lazily |
 //! | `table`, `supply` | hash table with lock-free look-ups; its unused slots |
 //! | `rings`, `lru`, `evicting` | which element an LRU map gives up |
-//! | `index`, `references` | maps keyed by index; maps that hold programs or maps |
+//! | `index`, `references`, `cells` | maps keyed by index; what they hold in place of values |
 //! | `trie` | prefixes |
 //! | `jhash` | the kernel's hash function |
 //!
@@ -20,7 +20,12 @@
 mod array;
 mod array_of_maps;
 mod bloom_filter;
+mod cells;
+mod cgroup_array;
+mod cpumap;
 mod create;
+mod devmap;
+mod devmap_hash;
 mod evicting;
 mod flags;
 mod guard;
@@ -49,6 +54,7 @@ mod table;
 #[cfg(test)]
 mod testing;
 mod trie;
+mod xskmap;
 
 use ubpf_vm::registry::MapTypeDef;
 
@@ -58,6 +64,7 @@ pub const ALL: &[MapTypeDef] = &[
     array::DEF,
     prog_array::DEF,
     perf_event_array::DEF,
+    cgroup_array::DEF,
     percpu_hash::DEF,
     percpu_array::DEF,
     lru_hash::DEF,
@@ -65,6 +72,10 @@ pub const ALL: &[MapTypeDef] = &[
     lpm_trie::DEF,
     array_of_maps::DEF,
     hash_of_maps::DEF,
+    devmap::DEF,
+    cpumap::DEF,
+    xskmap::DEF,
+    devmap_hash::DEF,
     queue::DEF,
     stack::DEF,
     ringbuf::DEF,

@@ -46,11 +46,11 @@ impl References {
     /// Stores a reference.
     ///
     /// # Errors
-    /// `EINVAL` for a number that no object can have.
+    /// `EBADF` for a number that no object can have.
     pub(super) fn set(&self, index: u32, number: u32) -> Result<(), Errno> {
         let link = self.links.touch(index).ok_or(Errno::E2BIG)?;
         if number == u32::MAX {
-            return Err(Errno::EINVAL);
+            return Err(Errno::EBADF);
         }
         link.store(Some(Slot(number)));
         Ok(())
