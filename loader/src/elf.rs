@@ -12,7 +12,7 @@ use goblin::elf::{header, reloc::RelocSection, section_header as sh, sym};
 
 /// Every BPF object that is accepted has this layout.
 const LAYOUT: Ctx = Ctx { container: Container::Big, le: Endian::Little };
-/// goblin's table of machines stops short of BPF's aliases: clang 3.7 left the field zero.
+/// BPF's machine number, and the zero that compilers wrote before it had one; libbpf takes both.
 const MACHINES: [u16; 2] = [header::EM_BPF, header::EM_NONE];
 
 /// Longest name that is looked at, so that many names on one endless string stay cheap.
