@@ -22,8 +22,9 @@ use ubpf_abi::helper::HelperId;
 use ubpf_isa::disasm::{Disassembler, Names};
 use ubpf_isa::{Pc, Reg as Name, RegSet};
 
-/// Columns after which the state stands beside its instruction.
+/// Column at which the state stands beside its instruction, and the step for longer ones.
 const STATE_COLUMN: usize = 40;
+const STATE_STEP: usize = 8;
 
 /// A log in the making.
 #[derive(Clone, Debug, Default)]
@@ -56,7 +57,9 @@ impl Log {
             let shown = Shown { regs: trace.shown, slots: trace.shown_slots };
             let known = StateText { cx, state, shown }.to_string();
             if !known.is_empty() {
-                let pad = STATE_COLUMN.saturating_sub(line.len()).max(1);
+                let len = line.len() + 1;
+                let column = STATE_COLUMN.max(len + STATE_STEP / 2).next_multiple_of(STATE_STEP);
+                let pad = column - len - 1;
                 let _ = write!(line, "{:pad$};{known}", "");
             }
         }

@@ -200,12 +200,16 @@ impl<W: Wide> Scalar<W> {
         out.sync()
     }
 
-    /// `self op rhs` in one of the two widths.
+    /// `self op rhs` in one of the two widths. Of quotients, remainders and shifts by what is no
+    /// constant nothing is known, not even that 32-bit ones clear the upper half.
     #[must_use]
     pub fn alu(&self, op: AluOp, width: OpWidth, rhs: &Self) -> Self {
         let out = match op {
-            AluOp::Lsh | AluOp::Rsh | AluOp::Arsh => self.shift(op, width, rhs),
-            AluOp::Div | AluOp::SDiv | AluOp::Mod | AluOp::SMod => Self::UNKNOWN,
+            AluOp::Lsh | AluOp::Rsh | AluOp::Arsh => match self.shift(op, width, rhs) {
+                Some(shifted) => shifted,
+                None => return Self::UNKNOWN,
+            },
+            AluOp::Div | AluOp::SDiv | AluOp::Mod | AluOp::SMod => return Self::UNKNOWN,
             AluOp::Add => self.zip(rhs, Tnum::add, Bounds::add, Bounds::add),
             AluOp::Sub => self.zip(rhs, Tnum::sub, Bounds::sub, Bounds::sub),
             AluOp::Mul => self.zip(rhs, Tnum::mul, Bounds::mul, Bounds::mul),
@@ -251,14 +255,12 @@ impl<W: Wide> Scalar<W> {
     }
 
     /// Shifts are known for constant counts below the width; for all others nothing is.
-    fn shift(&self, op: AluOp, width: OpWidth, count: &Self) -> Self {
+    fn shift(&self, op: AluOp, width: OpWidth, count: &Self) -> Option<Self> {
         let (known, bits) = match width {
             OpWidth::W32 => (count.low_bits().as_const(), W::Half::BITS),
             OpWidth::W64 => (count.as_const(), W::BITS),
         };
-        let Some(count) = known.filter(|&c| c < u64::from(bits)).map(|c| c as u32) else {
-            return Self::UNKNOWN;
-        };
+        let count = known.filter(|&c| c < u64::from(bits))? as u32;
         match width {
             OpWidth::W32 => {
                 let low = self.low_bits();
@@ -267,9 +269,10 @@ impl<W: Wide> Scalar<W> {
                     AluOp::Rsh => (low.rsh(count), self.low.rsh(count)),
                     _ => (low.arsh(count), self.low.arsh(count)),
                 };
-                Self { bits: low.cast(), full: Bounds::UNBOUNDED, low: range.narrow_by_bits(low) }
+                let low_range = range.narrow_by_bits(low);
+                Some(Self { bits: low.cast(), full: Bounds::UNBOUNDED, low: low_range })
             }
-            OpWidth::W64 => self.shift_full(op, count),
+            OpWidth::W64 => Some(self.shift_full(op, count)),
         }
     }
 

@@ -12,6 +12,7 @@ mod jump;
 mod mem;
 
 use crate::cx::Cx;
+use crate::domain::{Scalar, Tnum};
 use crate::reason::{R, Reason, ShapeReason, ValueReason};
 use crate::state::stack::Span;
 use crate::state::{Frame, Link, PtrId, RefId, Reg, ScalarId, State};
@@ -204,7 +205,14 @@ impl Step<'_> {
     }
 }
 
-/// What the kernel knows of a byte-swapped number: nothing but its width.
-fn swapped(_: SwapOp, _: SwapWidth, _: &crate::domain::Scalar) -> crate::domain::Scalar {
-    crate::domain::Scalar::UNKNOWN
+/// A byte-swapped number: each bit is known where it came from, ranges follow from the bits.
+fn swapped(op: SwapOp, width: SwapWidth, n: &Scalar) -> Scalar {
+    let swap = |v: u64| match (op, width) {
+        (SwapOp::ToLe, _) => v,
+        (_, SwapWidth::W16) => u64::from((v as u16).swap_bytes()),
+        (_, SwapWidth::W32) => u64::from((v as u32).swap_bytes()),
+        (_, SwapWidth::W64) => v.swap_bytes(),
+    };
+    let bits = Tnum::new(swap(n.bits.value()), swap(n.bits.mask()));
+    Scalar { bits, ..Scalar::UNKNOWN }.truncate(width.bits())
 }
