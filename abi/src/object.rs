@@ -35,10 +35,7 @@ pub struct Object {
 impl Object {
     /// The entry programs with their indices in [`Object::functions`], in the file's order.
     pub fn programs(&self) -> impl Iterator<Item = (usize, &Function)> {
-        self.functions
-            .iter()
-            .enumerate()
-            .filter(|(_, f)| f.entry.is_some())
+        self.functions.iter().enumerate().filter(|(_, f)| f.entry.is_some())
     }
 }
 
