@@ -250,10 +250,11 @@ impl<'m> Machine<'m, '_> {
 impl<'m> Machine<'m, '_> {
     /// What a callee must leave as it was.
     #[inline(always)]
-    pub(super) const fn save(&self) -> Saved<'m> {
+    pub(super) fn save(&self) -> Saved<'m> {
         let [_, _, _, _, _, _, r6, r7, r8, r9, fp] = self.regs;
         Saved {
-            regs: [r6, r7, r8, r9],
+            // One by one, for the reason given in `enter`.
+            regs: [r6, r7, r8, r9].map(black_box),
             fp,
             steps: self.steps,
             image: self.core.image,
