@@ -98,7 +98,19 @@ impl<W: Wide> Scalar<W> {
     fn narrow_by_bits(mut self) -> Self {
         self.low = self.low.narrow_by_bits(self.bits.cast());
         self.full = self.full.narrow_by_bits(self.bits);
-        self
+        match self.only_member() {
+            Some(value) => Self { low: self.low, ..Self::constant(value) },
+            None => self,
+        }
+    }
+
+    /// The one number that bits and unsigned range have in common, where there is just one:
+    /// `1..=256` of which only bit 8 may be set is 256.
+    fn only_member(&self) -> Option<u64> {
+        let Bounds { umin, umax, .. } = self.full;
+        let first = if self.bits.contains(umin) { umin } else { self.bits.next_above(umin)? };
+        let more = self.bits.next_above(first).is_some_and(|next| next <= umax);
+        (first <= umax && !more).then_some(first)
     }
 
     fn narrow_bits(mut self) -> Self {
@@ -184,6 +196,9 @@ impl<W: Wide> Scalar<W> {
     /// The low `bits` bits, zero-extended, as a narrow load or fill leaves them.
     #[must_use]
     pub fn truncate(&self, bits: u32) -> Self {
+        if bits >= W::BITS {
+            return self.sync();
+        }
         let mask = u64::MAX >> (64 - bits);
         let mut out = *self;
         out.bits = Tnum::new(self.bits.value() & mask, self.bits.mask() & mask);

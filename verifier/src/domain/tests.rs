@@ -160,6 +160,15 @@ fn tnum_set_operations_mean_what_they_say() {
 }
 
 #[test]
+fn the_next_member_is_the_smallest_above_at_6_bits() {
+    for t in tnums::<W6>() {
+        for v in 0..=W6::MASK {
+            assert_eq!(t.next_above(v), members(t).find(|&m| m > v), "{t} above {v}");
+        }
+    }
+}
+
+#[test]
 fn the_tnum_of_a_range_is_the_smallest_at_6_bits() {
     for min in 0..=W6::MASK {
         for max in min..=W6::MASK {

@@ -103,6 +103,35 @@ impl<W: Width> Tnum<W> {
         v & !self.mask == self.value
     }
 
+    /// The smallest member above `v`.
+    ///
+    /// It agrees with some number above `v` in its high bits: of all unknown bits that are clear
+    /// where `v` may be raised, the lowest is set, and what is below it is as small as it can be.
+    #[must_use]
+    pub fn next_above(self, v: u64) -> Option<u64> {
+        if v < self.value {
+            return Some(self.value);
+        }
+        if v >= self.umax() {
+            return None;
+        }
+        // Above the highest bit in which a known bit disagrees with `v`, members can follow `v`.
+        let wrong = (v ^ self.value) & !self.mask;
+        let top = wrong.checked_ilog2();
+        let below = top.map_or(0, |bit| u64::MAX >> (63 - bit));
+        if let Some(bit) = top
+            && self.value & 1 << bit != 0
+        {
+            // A known one where `v` has a zero: already above, with the rest as small as can be.
+            return Some(v & self.mask & !below | self.value);
+        }
+        // Otherwise some unknown bit above must be raised from 0 to 1: the lowest one.
+        let raisable = self.mask & !v & !below;
+        let bit = raisable & raisable.wrapping_neg();
+        let keep = !(bit | bit.wrapping_sub(1));
+        (bit != 0).then_some(v & self.mask & keep | bit | self.value)
+    }
+
     /// Whether every member of `other` is one of `self`.
     #[must_use]
     pub const fn includes(self, other: Self) -> bool {

@@ -171,12 +171,12 @@ impl Extent {
 }
 
 impl fmt::Display for Extent {
-    /// As the kernel's log has it, where the two ends are negative numbers.
+    /// As the kernel's log has it, where the two ends are negative numbers shown unsigned.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Bytes(n) => n.fmt(f),
-            Self::AtEnd => f.write_str("-1"),
-            Self::BeyondEnd => f.write_str("-2"),
+            Self::AtEnd => f.write_str("0xffffffffffffffff"),
+            Self::BeyondEnd => f.write_str("0xfffffffffffffffe"),
         }
     }
 }

@@ -50,12 +50,11 @@ impl Slot {
         if self.bytes[0] == Byte::Spill { self.reg.number() } else { None }
     }
 
+    /// Ends a spill that is partly overwritten; nothing is known of what was written here then.
     fn scrub(&mut self) {
         self.reg = Reg::Uninit;
-        for b in &mut self.bytes {
-            if *b == Byte::Spill {
-                *b = Byte::Misc;
-            }
+        for b in self.bytes.iter_mut().filter(|b| **b != Byte::Invalid) {
+            *b = Byte::Misc;
         }
     }
 }
