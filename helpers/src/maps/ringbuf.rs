@@ -233,3 +233,83 @@ impl Storage for Ringbuf {
         events
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::def;
+    use super::{Commit, DEF, Query, Ringbuf};
+    use std::sync::Arc;
+    use ubpf_abi::map::MapType;
+    use ubpf_abi::{Errno, Kernel};
+    use ubpf_vm::map::Map;
+    use ubpf_vm::mem::{Cage, GuestAddr};
+    use ubpf_vm::world::World;
+
+    const OWNER: GuestAddr = GuestAddr(0xf000_0000);
+
+    /// A ring of 4096 bytes.
+    fn map() -> Arc<dyn Map> {
+        let world = World::new(Cage::new().unwrap(), Kernel::V6_18, 1, Box::new(()));
+        (DEF.create)(&world, &def(MapType::Ringbuf, 0, 0, 4096)).unwrap()
+    }
+
+    fn ring(map: &Arc<dyn Map>) -> &Ringbuf {
+        map.as_any().downcast_ref().unwrap()
+    }
+
+    fn drained(map: &Arc<dyn Map>) -> Vec<Vec<u8>> {
+        map.drain_events().into_iter().map(|event| event.data).collect()
+    }
+
+    #[test]
+    fn one_record_cannot_fill_the_ring() {
+        let map = map();
+        let ring = ring(&map);
+        assert_eq!(ring.reserve(OWNER, 4088), None);
+        assert!(ring.reserve(OWNER, 4080).is_some());
+        assert_eq!(ring.query(Query::Producer), 4088);
+        assert_eq!(ring.output(OWNER, &[]), Err(Errno::EAGAIN));
+    }
+
+    #[test]
+    fn a_ring_that_nobody_reads_fills_up() {
+        let map = map();
+        let ring = ring(&map);
+        // 13 bytes and a header take 24; 170 of them fit below 4096.
+        let sent = (0..).take_while(|&n| ring.output(OWNER, &[n as u8; 13]).is_ok()).count();
+        assert_eq!(sent, 170);
+        assert_eq!(ring.query(Query::Available), 170 * 24);
+        assert_eq!(drained(&map).len(), 170);
+        assert_eq!(ring.query(Query::Available), 0);
+        assert_eq!(ring.query(Query::Consumer), 170 * 24);
+        // The next record goes over the ring's end.
+        assert_eq!(ring.output(OWNER, &[7; 100]), Ok(()));
+        assert_eq!(drained(&map), [[7; 100]]);
+    }
+
+    #[test]
+    fn records_come_in_the_order_of_their_reservation() {
+        let map = map();
+        let ring = ring(&map);
+        let first = ring.reserve(OWNER, 8).unwrap();
+        let dropped = ring.reserve(OWNER, 8).unwrap();
+        assert_eq!(ring.output(OWNER, b"second"), Ok(()));
+        assert!(drained(&map).is_empty());
+        assert_eq!(ring.commit(dropped, Commit::Discard), Ok(()));
+        assert_eq!(ring.query(Query::Available), 48);
+        assert_eq!(ring.commit(first, Commit::Submit), Ok(()));
+        assert_eq!(drained(&map), [vec![0; 8], b"second".to_vec()]);
+    }
+
+    #[test]
+    fn only_reserved_records_can_be_committed() {
+        let map = map();
+        let ring = ring(&map);
+        let record = ring.reserve(OWNER, 16).unwrap();
+        for wrong in [0, record.0 - 8, record.0 + 8, record.0 + 1, u32::MAX] {
+            assert_eq!(ring.commit(GuestAddr(wrong), Commit::Submit), Err(Errno::EINVAL));
+        }
+        assert_eq!(ring.commit(record, Commit::Submit), Ok(()));
+        assert_eq!(ring.commit(record, Commit::Submit), Err(Errno::EINVAL));
+    }
+}

@@ -64,8 +64,8 @@ pub(super) struct Node {
     /// The next in its bucket.
     next: Link,
     hash: AtomicU32,
-    /// First 8 bytes of the key, zeros behind a shorter one.
-    prefix: AtomicU64,
+    /// The start of the key; see [`prefix`].
+    prefix: [AtomicU64; 2],
     /// The next unused slot, while this one is unused. Not `next`, which readers may still
     /// follow.
     pub(super) next_free: Link,
@@ -170,8 +170,9 @@ impl Table {
         let mut next = bucket.head.load();
         while let Some(slot) = next {
             let node = self.nodes.get(slot.0)?;
-            if node.prefix.load(Ordering::Relaxed) == wanted
-                && (key.len() <= 8
+            let [low, high] = &node.prefix;
+            if [low.load(Ordering::Relaxed), high.load(Ordering::Relaxed)] == wanted
+                && (key.len() <= PREFIX_BYTES
                     || node.hash.load(Ordering::Relaxed) == hash
                         && self.keys.starts_with(slot.0, key))
             {
@@ -220,7 +221,9 @@ impl Table {
         let node = self.node(slot).ok_or(Errno::ENOMEM)?;
         self.keys.ensure(slot.0)?;
         node.hash.store(hash, Ordering::Relaxed);
-        node.prefix.store(prefix(key), Ordering::Relaxed);
+        for (word, value) in node.prefix.iter().zip(prefix(key)) {
+            word.store(value, Ordering::Relaxed);
+        }
         self.keys.write(slot.0, key)
     }
 
@@ -354,16 +357,26 @@ impl Drop for Locked<'_> {
     }
 }
 
-/// The first 8 bytes as a word, with zeros behind a shorter key.
+/// Bytes of a key that its node holds, so that most keys are compared without their slab.
+const PREFIX_BYTES: usize = 16;
+
+/// The first 16 bytes as two words, with zeros behind a shorter key.
 #[inline]
-fn prefix(key: &[u8]) -> u64 {
-    if let Some(word) = key.first_chunk::<8>() {
+fn prefix(key: &[u8]) -> [u64; 2] {
+    let rest = key.get(8..).unwrap_or_default();
+    [word(key), word(rest)]
+}
+
+/// The first 8 bytes as a word, with zeros behind fewer.
+#[inline]
+fn word(bytes: &[u8]) -> u64 {
+    if let Some(word) = bytes.first_chunk::<8>() {
         return u64::from_le_bytes(*word);
     }
-    if let Ok(word) = <[u8; 4]>::try_from(key) {
+    if let Ok(word) = <[u8; 4]>::try_from(bytes) {
         return u32::from_le_bytes(word).into();
     }
-    key.iter().rev().fold(0, |word, &byte| word << 8 | u64::from(byte))
+    bytes.iter().rev().fold(0, |word, &byte| word << 8 | u64::from(byte))
 }
 
 /// Odd constants without structure: digits of pi.
@@ -375,7 +388,7 @@ fn folded(key: &[u8]) -> u32 {
     let mut state = PI[0] ^ key.len() as u64;
     let mut rest = key;
     loop {
-        let product = u128::from(state ^ prefix(rest)) * u128::from(PI[1]);
+        let product = u128::from(state ^ word(rest)) * u128::from(PI[1]);
         state = product as u64 ^ (product >> 64) as u64;
         match rest.get(8..) {
             None | Some([]) => return state as u32,
