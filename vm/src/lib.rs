@@ -19,4 +19,6 @@ pub mod map;
 pub mod mem;
 pub mod registry;
 pub mod run;
+#[cfg(test)]
+mod testing;
 pub mod world;

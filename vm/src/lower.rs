@@ -486,3 +486,6 @@ impl Lowering<'_> {
 fn extern_error(name: Option<String>, id: u32) -> LowerErrorKind {
     LowerErrorKind::Extern { name: name.unwrap_or_else(|| format!("#{id}")) }
 }
+
+#[cfg(test)]
+mod tests;

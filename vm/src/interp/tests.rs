@@ -8,13 +8,13 @@ use crate::map::Map;
 use crate::mem::{Cage, GuestAddr, Perm, Region, RegionKind, RegionSpec};
 use crate::registry::Registry;
 use crate::run::{Cpu, CtxStoreError, InputError, NoState, Output, RunState};
-use crate::world::{ProgId, World};
+use crate::testing::FakeMap;
+use crate::world::World;
 use crate::{helper, registry::HelperDef};
-use std::sync::Mutex;
-use ubpf_abi::map::{MapDef, MapFlags, MapInit, MapOp, MapType};
+use ubpf_abi::map::MapOp;
 use ubpf_abi::prog_type::ProgType;
 use ubpf_abi::program::{Program, SubprogId};
-use ubpf_abi::{Errno, Kernel, Trap, TrapKind};
+use ubpf_abi::{Kernel, Trap, TrapKind};
 use ubpf_isa::{Pc, Size, Slot, assemble};
 
 const ADD_THREE: HelperDef = helper!(
@@ -58,76 +58,12 @@ fn tail_call_shape(_: &mut CallCx<'_>, _ctx: u64, _map: u64, _index: u64) -> u64
     0
 }
 
-/// A prog array with one slot.
-struct OneProg {
-    def: MapDef,
-    prog: Mutex<Option<ProgId>>,
-}
-
-impl Map for OneProg {
-    fn def(&self) -> &MapDef {
-        &self.def
-    }
-    fn lookup(&self, _: Cpu, _: &[u8]) -> Option<GuestAddr> {
-        None
-    }
-    fn update(&self, _: Cpu, _: &[u8], _: &[u8], _: u64) -> Result<(), Errno> {
-        Err(Errno::EOPNOTSUPP)
-    }
-    fn delete(&self, _: Cpu, _: &[u8]) -> Result<(), Errno> {
-        Err(Errno::EOPNOTSUPP)
-    }
-    fn keys(&self) -> Result<Vec<Vec<u8>>, Errno> {
-        Err(Errno::EOPNOTSUPP)
-    }
-    fn next_key(&self, _: Option<&[u8]>) -> Result<Vec<u8>, Errno> {
-        Err(Errno::EOPNOTSUPP)
-    }
-    fn user_lookup(&self, _: &[u8], _: u64) -> Result<Vec<u8>, Errno> {
-        Err(Errno::EOPNOTSUPP)
-    }
-    fn user_update(&self, _: &[u8], _: &[u8], _: u64) -> Result<(), Errno> {
-        Err(Errno::EOPNOTSUPP)
-    }
-    fn user_delete(&self, _: &[u8]) -> Result<(), Errno> {
-        Err(Errno::EOPNOTSUPP)
-    }
-    fn freeze(&self) -> Result<(), Errno> {
-        Err(Errno::EOPNOTSUPP)
-    }
-    fn prog_at(&self, index: u32) -> Option<ProgId> {
-        if index == 0 { *self.prog.lock().unwrap() } else { None }
-    }
-    fn as_any(&self) -> &dyn std::any::Any {
-        self
-    }
-}
-
-fn slot() -> Arc<OneProg> {
-    let def = MapDef {
-        name: String::from("progs"),
-        map_type: Ok(MapType::ProgArray),
-        key_size: 4,
-        value_size: 4,
-        max_entries: 1,
-        flags: MapFlags::default(),
-        extra: 0,
-        numa_node: 0,
-        pin_by_name: false,
-        key_type: None,
-        value_type: None,
-        inner: None,
-        init: MapInit::Empty,
-    };
-    Arc::new(OneProg { def, prog: Mutex::new(None) })
-}
-
 /// A world with the helpers above and one prog array.
 pub(super) struct Host {
     pub(super) registry: Registry,
     pub(super) world: World,
     pub(super) maps: Vec<Option<GuestAddr>>,
-    slot: Arc<OneProg>,
+    slot: Arc<FakeMap>,
     pub(super) budget: u64,
 }
 
@@ -138,7 +74,7 @@ impl Host {
             registry.add_helper(def);
         }
         let world = World::new(Cage::new().unwrap(), Kernel::V6_18, 1, Box::new(()));
-        let slot = slot();
+        let slot = FakeMap::new("progs", None);
         let maps = vec![Some(world.add_map(Arc::clone(&slot) as Arc<dyn Map>).unwrap())];
         Self { registry, world, maps, slot, budget: 1_000_000 }
     }
@@ -455,12 +391,24 @@ fn what_cannot_run_is_refused_with_its_place() {
 
 #[test]
 fn straight_code_of_any_length_needs_no_stack() {
-    let mut text = String::from("r0 = 0\n");
-    for _ in 0..4_000 {
-        text.push_str("r0 += 1\n*(u64 *)(r10 - 8) = r0\nr1 = *(u32 *)(r10 - 8)\n");
-        text.push_str("if r1 == 0 goto +0\nr2 = r10\nr3 = *(u8 *)(r2 - 8)\n");
-    }
-    text.push_str("exit");
+    // One of every kind of handler, also of those that take a slow path.
+    let round = "r6 += 1
+                 *(u64 *)(r10 - 8) = r6
+                 r1 = *(u32 *)(r10 - 8)
+                 if r1 == 0 goto +0
+                 r2 = r10
+                 r3 = *(u8 *)(r2 - 8)
+                 *(u16 *)(r2 - 10) = r3
+                 lock *(u64 *)(r2 - 8) += r3
+                 r4 = load_acquire((u32 *)(r2 - 16))
+                 store_release((u32 *)(r2 - 16), r4)
+                 may_goto +0
+                 r5 = be16 r5
+                 r5 = -r5
+                 call 100
+                 call sub
+                 ";
+    let text = format!("r6 = 0\n{}r0 = r6\nexit\nsub: r0 = 0\nexit", round.repeat(2_000));
     let host = Host::new();
     let code = host.code(&text);
     let small_stack = std::thread::Builder::new().stack_size(128 << 10);
@@ -474,7 +422,53 @@ fn straight_code_of_any_length_needs_no_stack() {
         };
         small_stack.spawn_scoped(scope, run).unwrap().join().unwrap()
     });
-    assert_eq!(result, Ok(4_000));
+    assert_eq!(result, Ok(2_000));
+}
+
+#[test]
+fn threads_share_images_and_memory() {
+    let host = Host::new();
+    let counter = host.memory(8);
+    let add = "r2 = 5000
+        again: r3 = 1
+               lock *(u64 *)(r1 + 0) += r3
+               r2 -= 1
+               if r2 != 0 goto again
+               r0 = 0
+               exit";
+    let image = Interp.compile(host.code(add)).unwrap();
+    std::thread::scope(|scope| {
+        for cpu in 0..4 {
+            let (world, image, args) = (&host.world, &image, [counter.addr().into(), 0, 0, 0, 0]);
+            scope.spawn(move || {
+                let mut thread = Thread::new(world, Cpu(cpu)).unwrap();
+                let call = Call { world, state: &mut NoState, func: SubprogId(0), args };
+                assert_eq!(image.call(&mut thread, call).result, Ok(0));
+            });
+        }
+    });
+    assert_eq!(counter.load(0), Ok(20_000_u64));
+}
+
+#[test]
+fn windows_do_not_outlive_what_they_show() {
+    let host = Host::new();
+    let code = host.code("r0 = *(u64 *)(r1 + 0)\nexit");
+    let image = Interp.compile(code).unwrap();
+    let mut thread = Thread::new(&host.world, Cpu(0)).unwrap();
+    let mut load = |addr: GuestAddr| {
+        let (world, func, args) = (&host.world, SubprogId(0), [addr.into(), 0, 0, 0, 0]);
+        image.call(&mut thread, Call { world, state: &mut NoState, func, args }).result
+    };
+    let memory = host.memory(64);
+    let addr = memory.addr();
+    assert_eq!(load(addr), Ok(0));
+    memory.set_bounds(8, 8).unwrap();
+    assert!(load(addr).is_err());
+    memory.set_bounds(0, 64).unwrap();
+    assert_eq!(load(addr), Ok(0));
+    drop(memory);
+    assert!(load(addr).is_err());
 }
 
 #[test]
