@@ -34,8 +34,8 @@ macro_rules! helper_ids {
 }
 
 helper_ids! {
-    1 = map_lookup_elem, 3 . 18;
-    2 = map_update_elem, 3 . 18;
+    1 = map_lookup_elem, 3 . 19;
+    2 = map_update_elem, 3 . 19;
     3 = map_delete_elem, 3 . 19;
     4 = probe_read, 4 . 1;
     5 = ktime_get_ns, 4 . 1;

@@ -100,16 +100,18 @@ fn verdict(out: &mut dyn Write, subject: &Subject<'_>, outcome: &Outcome) -> io:
     writeln!(out, "{DIM:#}")
 }
 
-/// The colour of a verdict: whether the packet goes on.
+/// The colour of a verdict: whether the packet goes on. Told by the words of its name, as program
+/// types are free to name their verdicts.
 pub(super) fn verdict_style(name: Option<&str>) -> Style {
-    let ends_in = |words: &[&str]| name.is_some_and(|n| words.iter().any(|w| n.ends_with(w)));
-    if ends_in(&["PASS", "OK", "TX", "ALLOW"]) {
-        GOOD
-    } else if ends_in(&["DROP", "SHOT", "ABORTED", "DENY", "refused", "trap"]) {
-        BAD
-    } else {
-        OTHER
+    let words = name.unwrap_or("").split(|c: char| !c.is_ascii_alphanumeric());
+    for word in words {
+        match word.to_ascii_lowercase().as_str() {
+            "pass" | "ok" | "tx" | "allow" => return GOOD,
+            "drop" | "shot" | "aborted" | "deny" | "refused" | "trap" => return BAD,
+            _ => {}
+        }
     }
+    OTHER
 }
 
 /// Context fields that are not as they were given.

@@ -22,7 +22,7 @@ pub const ALL: &[HelperDef] = &[
         groups: &[TC, XDP, LWT], packet_access: true),
     helper!(40 csum_update, since 4.9,
         "Adds to the complete checksum that a device delivered.", groups: &[TC, LWT_XMIT]),
-    helper!(135 csum_level, since 5.9,
+    helper!(135 csum_level, since 5.8,
         "Asks for, or changes, how many encapsulations have checksums that were found right.",
         groups: &[TC, LWT_XMIT]),
 ];

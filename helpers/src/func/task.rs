@@ -23,7 +23,7 @@ pub const ALL: &[HelperDef] = &[
     helper!(120 get_ns_current_pid_tgid, since 5.7,
         "The current task's ids as its pid namespace, named by device and inode, has them.",
         groups: &[BASE]),
-    helper!(123 get_current_ancestor_cgroup_id, since 5.6,
+    helper!(123 get_current_ancestor_cgroup_id, since 5.7,
         "Id of the ancestor at a level of the current task's cgroup, 0 where there is none.",
         groups: &[BASE]),
 ];
