@@ -88,3 +88,34 @@ impl Storage for Array {
         if self.entries == 1 { self.values.addr(0) } else { None }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::def;
+    use super::DEF;
+    use std::ops::ControlFlow;
+    use ubpf_abi::Kernel;
+    use ubpf_abi::map::MapType;
+    use ubpf_vm::mem::Cage;
+    use ubpf_vm::run::Cpu;
+    use ubpf_vm::world::World;
+
+    #[test]
+    fn visits_may_nest_and_each_sees_its_own_key() {
+        let world = World::new(Cage::new().unwrap(), Kernel::V6_18, 1, Box::new(()));
+        let map = (DEF.create)(&world, &def(MapType::Array, 4, 8, 3)).unwrap();
+        let load = |addr| world.cage().load::<u32>(addr).unwrap();
+        let mut seen = Vec::new();
+        let calls = map.for_each(Cpu(0), &mut |outer, _| {
+            let inner_calls = map.for_each(Cpu(0), &mut |inner, _| {
+                seen.push((load(outer), load(inner)));
+                let stop = load(inner) == 1;
+                Ok(if stop { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
+            })?;
+            assert_eq!(inner_calls, Ok(2));
+            Ok(ControlFlow::Continue(()))
+        });
+        assert_eq!(calls, Ok(Ok(3)));
+        assert_eq!(seen, [(0, 0), (0, 1), (1, 0), (1, 1), (2, 0), (2, 1)]);
+    }
+}

@@ -111,3 +111,40 @@ impl Storage for ArrayOfMaps {
         self.maps.set(index, map.0)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::def;
+    use super::super::{array, hash_of_maps};
+    use super::DEF;
+    use ubpf_abi::map::MapType;
+    use ubpf_abi::{Errno, Kernel};
+    use ubpf_vm::mem::Cage;
+    use ubpf_vm::run::Cpu;
+    use ubpf_vm::world::World;
+
+    #[test]
+    fn only_maps_like_the_template_go_in() {
+        let world = World::new(Cage::new().unwrap(), Kernel::V6_18, 1, Box::new(()));
+        let inner = def(MapType::Array, 4, 8, 2);
+        let add = |def| world.add_map((array::DEF.create)(&world, def).unwrap()).unwrap();
+        let like = add(&inner);
+        let longer = add(&def(MapType::Array, 4, 8, 3));
+        for (definition, map_type) in
+            [(DEF, MapType::ArrayOfMaps), (hash_of_maps::DEF, MapType::HashOfMaps)]
+        {
+            let mut outer = def(map_type, 4, 4, 2);
+            assert_eq!((definition.create)(&world, &outer).err(), Some(Errno::EINVAL));
+            outer.inner = Some(Box::new(inner.clone()));
+            let map = (definition.create)(&world, &outer).unwrap();
+            let key = 1_u32.to_le_bytes();
+            assert_eq!(map.user_set_map(&world, &key, longer, 0), Err(Errno::EINVAL));
+            assert_eq!(map.lookup(Cpu(0), &key), None);
+            assert_eq!(map.user_set_map(&world, &key, like, 0), Ok(()));
+            assert_eq!(map.lookup(Cpu(0), &key), Some(like));
+            assert_eq!(map.user_lookup(&key, 0), Ok(vec![0; 4]));
+            assert_eq!(map.user_delete(&key), Ok(()));
+            assert_eq!(map.user_delete(&key), Err(Errno::ENOENT));
+        }
+    }
+}
