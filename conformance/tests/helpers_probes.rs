@@ -47,4 +47,4 @@ macro_rules! probes {
     )*};
 }
 
-probes! { ctx frame memory skb sums text }
+probes! { ctx frame memory skb sums text tunnel }

@@ -1,11 +1,15 @@
 //! Helpers, by topic.
 
 mod bprintf;
+pub mod cgroup;
 pub mod checksum;
 pub mod control;
 pub mod csum;
+pub mod dynptr;
 pub mod fib;
 pub mod group;
+pub mod kernel;
+pub mod lwt;
 pub mod map;
 pub mod memory;
 pub mod net;
@@ -13,10 +17,15 @@ pub mod perf;
 pub mod redirect;
 pub mod ringbuf;
 pub mod skb;
+pub mod socket;
+pub mod sockmap;
 pub mod string;
+pub mod structs;
 pub mod task;
 pub mod time;
 pub mod trace;
+pub mod tracing;
+pub mod tunnel;
 pub mod xdp;
 
 use ubpf_vm::registry::HelperDef;
@@ -38,4 +47,33 @@ pub const ALL: &[&[HelperDef]] = &[
     net::ALL,
     fib::ALL,
     xdp::ALL,
+    cgroup::ALL,
+    dynptr::ALL,
+    kernel::ALL,
+    lwt::ALL,
+    socket::ALL,
+    sockmap::ALL,
+    tracing::ALL,
+    tunnel::ALL,
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::ALL;
+    use std::collections::BTreeSet;
+    use ubpf_abi::helper::HelperId;
+
+    #[test]
+    fn every_helper_is_declared_once_by_its_name_and_age() {
+        let (mut declared, mut wrong) = (BTreeSet::new(), Vec::new());
+        for decl in ALL.iter().copied().flatten().map(|def| &def.decl) {
+            assert!(declared.insert(decl.id), "{} is declared twice", decl.name);
+            if (Some(decl.name), Some(decl.since)) != (decl.id.name(), decl.id.since()) {
+                wrong.push((decl.id, decl.name, decl.since));
+            }
+        }
+        assert!(wrong.is_empty(), "{wrong:?}");
+        let missing: Vec<_> = HelperId::ALL.iter().filter(|id| !declared.contains(id)).collect();
+        assert!(missing.is_empty(), "{missing:?}");
+    }
+}

@@ -111,7 +111,7 @@ fn clone_redirect(cx: &mut CallCx<'_>, _: CtxArg, ifindex: u32, flags: u64) -> R
         return Err(Errno::EBADMSG.into());
     }
     let device = env.device(ifindex).ok_or(Errno::EINVAL)?;
-    if skb.len() == 0 || skb.network_off() <= skb.mac_off() {
+    if skb.is_empty() || skb.network_off() <= skb.mac_off() {
         return Err(Errno::ERANGE.into());
     }
     if flags & INGRESS != 0 {

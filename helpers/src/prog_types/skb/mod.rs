@@ -14,6 +14,7 @@ pub use prepare::{SkbKind, prepare};
 
 use super::ctx;
 use super::packet::Linear;
+use crate::func::tunnel::Tunnel;
 use fields::Field;
 use headers::Headers;
 use std::any::Any;
@@ -82,6 +83,7 @@ pub struct Skb {
     gso: Gso,
     tstamp_type: u8,
     cookie: Option<u64>,
+    tunnel: Option<Tunnel>,
 }
 
 /// Segmentation that a device is to do.
@@ -137,6 +139,22 @@ impl Skb {
     /// Gives its socket a cookie.
     pub const fn set_cookie(&mut self, cookie: u64) {
         self.cookie = Some(cookie);
+    }
+
+    /// Its tunnel metadata, where a program gave it some.
+    #[must_use]
+    pub const fn tunnel(&self) -> Option<&Tunnel> {
+        self.tunnel.as_ref()
+    }
+
+    /// The same, to be changed.
+    pub const fn tunnel_mut(&mut self) -> Option<&mut Tunnel> {
+        self.tunnel.as_mut()
+    }
+
+    /// Gives it tunnel metadata.
+    pub fn set_tunnel(&mut self, tunnel: Tunnel) {
+        self.tunnel = Some(tunnel);
     }
 
     /// Bytes of a segment, 0 without segmentation.

@@ -95,6 +95,7 @@ pub fn prepare(
         gso: Gso { size: given.field(Field::GsoSize) as u16, segs: given.gso_segs()? },
         tstamp_type: 0,
         cookie: None,
+        tunnel: None,
     };
     if verify_checksum {
         skb.checksum = Checksum::Complete(edit::sum(&skb.network_bytes()));
