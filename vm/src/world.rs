@@ -124,3 +124,33 @@ fn push<T>(list: &AppendVec<T>, item: T) -> Result<u32, Errno> {
     // Racing callers may get past the test above together; their objects are out of reach.
     if index < MAX_OBJECTS { Ok(index) } else { Err(Errno::ENOSPC) }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::FakeMap;
+
+    #[test]
+    fn maps_are_known_by_addresses_that_nobody_can_access() {
+        let world = World::new(Cage::new().unwrap(), Kernel::V6_18, 0, Box::new(5_u8));
+        let first = world.add_map(FakeMap::new("first", None)).unwrap();
+        let second = world.add_map(FakeMap::new("second", None)).unwrap();
+        assert_eq!(second.0 - first.0, MAP_OBJECT_BYTES);
+        let name = |pointer: u64| world.map_ref(pointer).map(|map| map.def().name.clone());
+        assert_eq!(name(second.into()).as_deref(), Some("second"));
+        for wrong in [0, u64::from(second) + 1, u64::from(second) + 256, u64::from(first) | 1 << 32]
+        {
+            assert_eq!(name(wrong), None, "{wrong:#x}");
+        }
+        assert!(world.cage().load::<u8>(first).is_err());
+        assert!(world.prog(ProgId(0)).is_none());
+    }
+
+    #[test]
+    fn there_is_at_least_one_cpu_and_the_environment_has_its_type() {
+        let world = World::new(Cage::new().unwrap(), Kernel::V6_18, 0, Box::new(5_u8));
+        assert_eq!(world.cpus(), 1);
+        assert_eq!(world.environment::<u8>(), Some(&5));
+        assert_eq!(world.environment::<u16>(), None);
+    }
+}

@@ -8,6 +8,7 @@ use super::backend::{self, Backend};
 use super::machine::Machine;
 use super::step::{Handler, RegIndex, Step, Stop};
 use crate::call::CallCx;
+use ubpf_abi::helper::HelperId;
 use ubpf_abi::limits::MAX_TAIL_CALLS;
 use ubpf_abi::program::SubprogId;
 use ubpf_abi::{Trap, TrapKind};
@@ -141,6 +142,9 @@ fn call_subprog<'m>(m: &mut Machine<'m, '_>, func: SubprogId, rest: &'m [Step], 
     stop == Stop::Exit
 }
 
+/// The helper that tail calls are calls of, for traps to name.
+const TAIL_CALL: HelperId = HelperId(12);
+
 /// The handler of a tail call.
 pub(super) fn tail_call<B: Backend>() -> Handler {
     run_tail_call::<B>
@@ -177,7 +181,8 @@ fn replace_frame<'m>(m: &mut Machine<'m, '_>, rest: &'m [Step], gas: i64) -> Rep
     let [_, map, index, ..] = m.args();
     let world = m.core.world;
     let Some(map) = world.map_ref(map) else {
-        let trap = Trap::new(TrapKind::BadArgument, m.pc(rest)).with_info(12 << 8 | 2);
+        let argument = u64::from(TAIL_CALL.0) << 8 | 2;
+        let trap = Trap::new(TrapKind::BadArgument, m.pc(rest)).with_info(argument);
         m.stop(trap, rest, gas);
         return Replaced::Trap;
     };

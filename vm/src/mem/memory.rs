@@ -249,7 +249,13 @@ impl Memory {
         let perm = slot.perm.load(Ordering::Relaxed);
         let off = addr.checked_sub(visible.start).filter(|&off| off < visible.len)?;
         let (stride, bytes) = ((elements >> 32) as u32, elements as u32);
-        let reach = match off.checked_div(stride) {
+        let index = match stride {
+            0 => None,
+            // Most strides are, and a shift takes a tenth of a division's time.
+            _ if stride.is_power_of_two() => Some(off >> stride.ilog2()),
+            _ => Some(off / stride),
+        };
+        let reach = match index {
             None => visible,
             Some(index) => {
                 let element = visible.part(index * stride, bytes as usize)?;
