@@ -154,9 +154,11 @@ impl<'m> Core<'m> {
         self.frames = self.frames.saturating_sub(1);
     }
 
-    pub(super) const fn set_trap(&mut self, trap: Trap) {
+    /// Notes why the run ends. A trap in a callback comes by again on its way out through the
+    /// helper; the innermost program is the one it belongs to.
+    pub(super) fn set_trap(&mut self, trap: Trap) {
         self.trap = Some(trap);
-        self.trapped_in = Some(self.image);
+        self.trapped_in.get_or_insert(self.image);
     }
 }
 

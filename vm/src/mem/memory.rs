@@ -10,8 +10,8 @@
 //!    writable. Nothing ever takes that away again: freeing a region replaces its pages by zero
 //!    pages of the same protection. Reaches are made by `commit`, by narrowing a reach, and from
 //!    the slots of the region table, which hold reaches taken apart. So a reach, however old, is
-//!    accessible while its memory lives; and since it lies inside the reservation, one that were
-//!    used on another cage could at worst hit that cage's inaccessible pages.
+//!    accessible while its memory lives; and since it lies inside the reservation, one used on
+//!    another cage could at worst hit that cage's inaccessible pages.
 //! 3. A [`Window`] is a reach of at least 8 bytes. Accesses through it take a [`View`], which
 //!    borrows its memory.
 #![allow(unsafe_code)]
