@@ -1,7 +1,7 @@
 //! The registry: whole definitions of helpers, map types and program types, as values.
 //!
 //! A definition is a description, which verifier and tools read through
-//! [`Platform`](ubpf_abi::platform::Platform), and a behaviour, which only the engines call.
+//! [`Platform`], and a behaviour, which only the engines call.
 //! Built-in definitions and those a host adds are the same thing.
 
 use crate::call::HelperFn;

@@ -154,11 +154,11 @@ macro_rules! pointers {
 pointers! {
     /// A value of the map in the first argument.
     MapValue = RetKind::MapValue;
-    /// Memory of the size in the [`AllocSize`](super::AllocSize) argument.
+    /// Memory of the size in the [`AllocSize`](crate::call::AllocSize) argument.
     AllocatedMem = RetKind::AllocMem;
-    /// A dynptr's slice of the size in the [`AllocSize`](super::AllocSize) argument.
+    /// A dynptr's slice of the size in the [`AllocSize`](crate::call::AllocSize) argument.
     DynptrSlice = RetKind::DynptrSlice;
-    /// What a [`PercpuBtfPtr`](super::PercpuBtfPtr) points to on a CPU.
+    /// What a [`PercpuBtfPtr`](crate::call::PercpuBtfPtr) points to on a CPU.
     MemOrBtf = RetKind::MemOrBtfPtr;
     /// The kptr that was in a field.
     KptrObject = RetKind::Kptr;
