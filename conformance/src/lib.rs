@@ -10,5 +10,6 @@ pub mod kernel;
 pub mod machine;
 pub mod objects;
 pub mod packets;
+pub mod random;
 pub mod stimuli;
 pub mod vectors;

@@ -3,6 +3,7 @@
 
 use crate::machine::Stimulus;
 use crate::packets::{Packet, corpus};
+use crate::random::{Random, mutate};
 use ubpf_abi::prog_type::ProgType;
 
 /// A stimulus with a name for messages.
@@ -17,6 +18,9 @@ pub struct Named {
 /// Packets that also run repeatedly and with contexts.
 const CHOSEN: [&str; 8] =
     ["udp", "tcp syn", "icmp echo", "ipv6 udp", "vlan", "arp", "full size", "3520 bytes"];
+
+/// Packets that are damaged at random, the same ones every time.
+const DAMAGED: u64 = 60;
 
 /// The stimuli for programs of a type.
 #[must_use]
@@ -37,6 +41,14 @@ pub fn of_type(prog_type: ProgType) -> Vec<Named> {
                 stimulus: Stimulus { ctx: Some(ctx), ..Stimulus::packet(&packet.bytes) },
             });
         }
+    }
+    for seed in 0..DAMAGED {
+        let mut random = Random::new(seed);
+        let packet = &packets[random.below(packets.len())];
+        stimuli.push(Named {
+            name: format!("{}, damaged by seed {seed}", packet.name),
+            stimulus: Stimulus::packet(&mutate(&mut random, packet)),
+        });
     }
     stimuli
 }

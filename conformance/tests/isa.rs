@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use ubpf_conformance::objects::suite_dir;
 use ubpf_conformance::skip_without_kernel;
 use ubpf_conformance::vectors::kernel::{self, Outcome};
-use ubpf_conformance::vectors::{Case, Expect, Row, engine, generate, parse};
+use ubpf_conformance::vectors::{Case, Expect, Memory, Row, engine, generate, parse};
 use ubpf_isa::Slot;
 
 /// Every vector file with its cases.
@@ -83,4 +83,32 @@ fn the_interpreter_gives_every_result() {
     // What a verifier refuses (a loop without end, an access outside the stack, a shift past the
     // width) may well run without one.
     check(engine::run, |expect, slots| *expect == Expect::Refused || engine::refuses(slots));
+}
+
+/// Where ubpf knowingly differs: 6.18's verifier does not carry the need for precision through
+/// a fetching atomic on the stack. It prunes the path on which the slot holds memory's word by
+/// the one on which it holds -2, takes the branch for always taken, and removes what follows.
+#[test]
+fn fetched_constants_are_where_the_kernel_is_wrong() {
+    skip_without_kernel!();
+    let slots = ubpf_isa::assemble(
+        "    r6 = *(u64 *)(r1 + 0)
+             r2 = *(u64 *)(r1 + 8)
+             r0 = 0
+             r4 = 0
+             *(u64 *)(r10 -16) = r2
+             if r6 == 0 goto pc+1
+             *(u64 *)(r10 -16) = -2
+             goto pc+0
+             r4 = atomic64_fetch_and((u64 *)(r10 -16), r4)
+             if r4 == -2 goto pc+1
+             r0 = 1
+             exit",
+    )
+    .expect("well formed");
+    let row = Row { input: Memory::Words(vec![0, 7]), result: 1, after: None };
+    let ours = engine::run(&slots, &row).expect("it runs to its end");
+    assert!(ours.matches(&row), "7 is not -2, so the branch is not taken: {ours}");
+    let kernels = kernel::run(&slots, &row).expect("the kernel loads it");
+    assert_eq!(kernels.result, 0, "the kernel is right now: let random programs fetch constants");
 }

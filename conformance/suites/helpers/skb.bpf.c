@@ -121,6 +121,27 @@ int room_at_the_limit(struct __sk_buff *skb)
 }
 
 SEC("tc")
+int tags_and_room(struct __sk_buff *skb)
+{
+	STEP(0, bpf_skb_vlan_push(skb, bpf_htons(ETH_P_8021Q), 5));
+	STEP(1, bpf_skb_adjust_room(skb, 20, BPF_ADJ_ROOM_MAC, BPF_F_ADJ_ROOM_ENCAP_L3_IPV4));
+	STEP(2, bpf_skb_vlan_push(skb, bpf_htons(ETH_P_8021AD), 6));
+	STEP(3, bpf_skb_adjust_room(skb, 20, BPF_ADJ_ROOM_MAC, 0));
+	STEP(4, bpf_skb_change_head(skb, 14, 0));
+	STEP(5, bpf_skb_vlan_pop(skb));
+	STEP(6, bpf_skb_change_tail(skb, 60, 0));
+	STEP(7, bpf_skb_vlan_push(skb, bpf_htons(ETH_P_8021AD), 7));
+	STEP(8, bpf_skb_vlan_push(skb, bpf_htons(ETH_P_8021AD), 8));
+	STEP(9, bpf_skb_change_tail(skb, 16, 0));
+	STEP(10, bpf_skb_vlan_pop(skb));
+	STEP(11, bpf_skb_vlan_pop(skb));
+	STEP(12, bpf_skb_adjust_room(skb, 4, BPF_ADJ_ROOM_MAC, 0));
+	STEP(13, bpf_skb_change_proto(skb, bpf_htons(ETH_P_IPV6), 0));
+	STEP(14, bpf_skb_ecn_set_ce(skb));
+	return 0;
+}
+
+SEC("tc")
 int encap4(struct __sk_buff *skb)
 {
 	__u64 flags = BPF_F_ADJ_ROOM_ENCAP_L3_IPV4 | BPF_F_ADJ_ROOM_ENCAP_L4_UDP;
