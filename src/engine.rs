@@ -84,10 +84,10 @@ impl EngineBuilder {
         self
     }
 
-    /// Fills `.kconfig` externs from lines of `CONFIG_NAME=value`.
+    /// Fills `.kconfig` externs from lines of `CONFIG_NAME=value`; by default there are none.
     #[must_use]
-    pub fn kconfig(mut self, config: String) -> Self {
-        self.options.kconfig = Some(config);
+    pub fn kconfig(mut self, config: Option<String>) -> Self {
+        self.options.kconfig = config;
         self
     }
 
@@ -107,30 +107,15 @@ impl EngineBuilder {
 
     /// The engine. Of what the platform offers, it has what the emulated kernel has.
     #[must_use]
-    pub fn build(self) -> Engine {
-        let registry = of_kernel(&self.registry, self.options.kernel);
+    pub fn build(mut self) -> Engine {
+        self.registry.restrict_to(self.options.kernel);
         Engine {
-            registry: Arc::new(registry),
+            registry: Arc::new(self.registry),
             options: self.options,
             env: self.env,
             budget: self.budget,
         }
     }
-}
-
-/// The definitions that exist in this kernel.
-fn of_kernel(registry: &Registry, kernel: Kernel) -> Registry {
-    let mut kept = Registry::new();
-    for def in registry.helpers().filter(|def| kernel.has(def.decl.since)) {
-        kept.add_helper(*def);
-    }
-    for def in registry.map_types().filter(|def| kernel.has(def.decl.map_type.since())) {
-        kept.add_map_type(*def);
-    }
-    for def in registry.prog_types().filter(|def| kernel.has(def.decl.prog_type.since())) {
-        kept.add_prog_type(*def);
-    }
-    kept
 }
 
 impl Engine {

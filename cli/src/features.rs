@@ -57,8 +57,13 @@ impl Features {
             .map(|def| &def.decl)
             .filter(|decl| exists(decl.prog_type.since()))
             .collect();
-        let helpers: Vec<&HelperDecl> =
-            registry.helpers().map(|def| &def.decl).filter(|decl| exists(decl.since)).collect();
+        let helpers: Vec<&HelperDecl> = registry
+            .helpers()
+            // Of the others only the description is known.
+            .filter(|def| def.is_emulated())
+            .map(|def| &def.decl)
+            .filter(|decl| exists(decl.since))
+            .collect();
         Self {
             kernel: kernel.to_string(),
             prog_types: prog_types

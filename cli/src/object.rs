@@ -5,10 +5,9 @@ use crate::files;
 use crate::listing::Listing;
 use std::path::Path;
 use std::sync::Arc;
-use ubpf::abi::btf::Btf;
 use ubpf::abi::prog_type::ProgType;
-use ubpf::loader::{LoadErrorKind, btf_source};
-use ubpf::{Engine, InstantiateError, Module, Object};
+use ubpf::loader::{LoadErrorKind, btf_source, kconfig_source};
+use ubpf::{Engine, EngineBuilder, InstantiateError, Module, Object};
 
 /// An object with the name of its file.
 pub struct Source {
@@ -124,11 +123,13 @@ pub fn prog_type(name: &str) -> Result<ProgType, Failure> {
     })
 }
 
-/// The types to resolve CO-RE relocations against: from a file, else the running kernel's.
+/// An engine to be, with the types and the configuration that objects are loaded against: types
+/// from a file if one is given, else the running kernel's.
 ///
 /// # Errors
 /// A file that cannot be used.
-pub fn target_btf(path: Option<&Path>) -> Result<Option<Arc<Btf>>, Failure> {
-    btf_source::target_btf(path)
-        .map_err(|e| Failure::unusable("cannot use the target's BTF").because(e))
+pub fn engine(btf: Option<&Path>) -> Result<EngineBuilder, Failure> {
+    let target = btf_source::target_btf(btf)
+        .map_err(|e| Failure::unusable("cannot use the target's BTF").because(e))?;
+    Ok(Engine::builder().target_btf(target).kconfig(kconfig_source::kernel_config()))
 }

@@ -92,11 +92,7 @@ fn show(
 }
 
 fn engine(args: &RunArgs) -> Result<Engine, Failure> {
-    let mut builder =
-        Engine::builder().kernel(args.kernel).target_btf(object::target_btf(args.btf.as_deref())?);
-    if let Some(config) = ubpf::loader::kconfig_source::kernel_config() {
-        builder = builder.kconfig(config);
-    }
+    let mut builder = object::engine(args.btf.as_deref())?.kernel(args.kernel);
     if let Some(path) = &args.env {
         builder = builder.environment(env::read(path)?);
     }

@@ -10,11 +10,11 @@ use crate::run::{Input, InputError, RunState};
 use crate::world::World;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use ubpf_abi::Errno;
 use ubpf_abi::helper::{HelperDecl, HelperId};
-use ubpf_abi::map::{MapDef, MapType, MapTypeDecl};
+use ubpf_abi::map::{MapDef, MapOp, MapType, MapTypeDecl};
 use ubpf_abi::platform::Platform;
 use ubpf_abi::prog_type::{ProgType, ProgTypeDecl};
+use ubpf_abi::{Errno, Kernel};
 
 /// A helper: what it is and what it does.
 #[derive(Clone, Copy)]
@@ -24,6 +24,14 @@ pub struct HelperDef {
     /// Behaviour; `None` where only the description is known, so that programs can be verified
     /// but not run.
     pub body: Option<HelperFn>,
+}
+
+impl HelperDef {
+    /// Whether programs that call it can run. Tail calls need no body: engines perform them.
+    #[must_use]
+    pub fn is_emulated(&self) -> bool {
+        self.body.is_some() || self.decl.map_op == Some(MapOp::TailCall)
+    }
 }
 
 /// How a map is made.
@@ -57,6 +65,8 @@ pub struct Registry {
     helpers: BTreeMap<HelperId, HelperDef>,
     map_types: BTreeMap<MapType, MapTypeDef>,
     prog_types: BTreeMap<ProgType, ProgTypeDef>,
+    /// Types whose programs can be verified, but not run.
+    described: BTreeMap<ProgType, ProgTypeDecl>,
 }
 
 impl Registry {
@@ -81,6 +91,22 @@ impl Registry {
     /// Adds a program type, replacing an earlier definition of it.
     pub fn add_prog_type(&mut self, def: ProgTypeDef) -> &mut Self {
         self.prog_types.insert(def.decl.prog_type, def);
+        self
+    }
+
+    /// Adds a program type of which only the description is known: its programs can be verified,
+    /// but not run. A whole definition, added before or later, goes first.
+    pub fn describe_prog_type(&mut self, decl: ProgTypeDecl) -> &mut Self {
+        self.described.insert(decl.prog_type, decl);
+        self
+    }
+
+    /// Takes out what this kernel does not have yet.
+    pub fn restrict_to(&mut self, kernel: Kernel) -> &mut Self {
+        self.helpers.retain(|_, def| kernel.has(def.decl.since));
+        self.map_types.retain(|map_type, _| kernel.has(map_type.since()));
+        self.prog_types.retain(|prog_type, _| kernel.has(prog_type.since()));
+        self.described.retain(|prog_type, _| kernel.has(prog_type.since()));
         self
     }
 
@@ -112,9 +138,14 @@ impl Registry {
         self.map_types.values()
     }
 
-    /// All program types by number.
+    /// All program types that can be run, by number.
     pub fn prog_types(&self) -> impl Iterator<Item = &ProgTypeDef> {
         self.prog_types.values()
+    }
+
+    /// All program types that can be verified but not run, by number.
+    pub fn described_prog_types(&self) -> impl Iterator<Item = &ProgTypeDecl> {
+        self.described.values().filter(|decl| !self.prog_types.contains_key(&decl.prog_type))
     }
 }
 
@@ -128,6 +159,7 @@ impl Platform for Registry {
     }
 
     fn prog_type(&self, prog_type: ProgType) -> Option<&ProgTypeDecl> {
-        self.prog_types.get(&prog_type).map(|d| &d.decl)
+        let def = self.prog_types.get(&prog_type).map(|d| &d.decl);
+        def.or_else(|| self.described.get(&prog_type))
     }
 }

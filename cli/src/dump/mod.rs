@@ -25,8 +25,7 @@ use ubpf::abi::btf::c;
 /// # Errors
 /// The object or a program of it cannot be used, or the output cannot be written.
 pub fn run(args: &DumpArgs, out: &mut dyn Write) -> Result<Exit, Failure> {
-    let engine =
-        ubpf::Engine::builder().target_btf(object::target_btf(args.btf.as_deref())?).build();
+    let engine = object::engine(args.btf.as_deref())?.build();
     let source = Source::load(&engine, &args.object)?;
     let prog_type = args.prog_type.as_deref().map(object::prog_type).transpose()?;
     match args.what {
