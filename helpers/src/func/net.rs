@@ -64,7 +64,8 @@ pub const ALL: &[HelperDef] = &[
         "Sends the packet to a device's peer once the program returns this result.",
         groups: &[TC]),
     helper!(163 check_mtu, since 5.12,
-        "Whether the packet, made larger or smaller, fits a device.", groups: &[TC, XDP]),
+        "Whether the packet, made larger or smaller, fits a device.",
+        groups: &[TC, XDP], gpl_only: true),
 ];
 
 const TC_ACT_SHOT: u32 = 2;

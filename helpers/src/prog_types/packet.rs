@@ -149,19 +149,18 @@ impl Linear {
         self.region.read_vec(self.meta, self.end - self.meta).unwrap_or_default()
     }
 
-    /// Moves packet bytes inside the packet; the ranges may overlap. `None` when one of them is
-    /// not inside.
+    /// Moves bytes; the ranges may overlap, and may reach past the packet's end: what lies behind
+    /// it in the buffer counts too. `None` when one of them leaves the buffer.
     #[must_use]
     pub fn copy_within(&mut self, from: u32, to: u32, len: u32) -> Option<()> {
-        let (from, to) = (self.locate(from, len)?, self.locate(to, len)?);
+        let (from, to) = (self.data.checked_add(from)?, self.data.checked_add(to)?);
         self.region.copy_within(from, to, len).ok()
     }
 
-    /// Sets packet bytes to zero. `None` when they are not all inside.
+    /// Sets bytes to zero, also behind the packet's end. `None` when they leave the buffer.
     #[must_use]
     pub fn zero(&mut self, off: u32, len: u32) -> Option<()> {
-        let at = self.locate(off, len)?;
-        self.region.fill(at, len, 0).ok()
+        self.region.fill(self.data.checked_add(off)?, len, 0).ok()
     }
 
     /// Moves the packet's start `by` bytes forward, and where metadata would begin with it. `None`

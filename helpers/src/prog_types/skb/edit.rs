@@ -64,11 +64,7 @@ impl Skb {
 
     /// Fails as test-run does when the complete sum no longer fits the packet.
     pub(super) fn check_sum(&self) -> Result<(), InputError> {
-        let kept = match self.checksum {
-            Checksum::Complete(kept) => kept,
-            Checksum::None | Checksum::Unnecessary { .. } => 0,
-        };
-        if csum::fold(kept) == csum::fold(sum(&self.network_bytes())) {
+        if csum::fold(self.last_sum) == csum::fold(sum(&self.network_bytes())) {
             return Ok(());
         }
         let message = "the program left a checksum that does not fit the packet";
@@ -83,13 +79,13 @@ impl Skb {
 
     fn sum_removed(&mut self, off: u32, bytes: &[u8]) {
         if let Checksum::Complete(kept) = self.checksum {
-            self.checksum = Checksum::Complete(csum::block_sub(kept, sum(bytes), off));
+            self.set_checksum(Checksum::Complete(csum::block_sub(kept, sum(bytes), off)));
         }
     }
 
     fn sum_added(&mut self, off: u32, bytes: &[u8]) {
         if let Checksum::Complete(kept) = self.checksum {
-            self.checksum = Checksum::Complete(csum::block_add(kept, sum(bytes), off));
+            self.set_checksum(Checksum::Complete(csum::block_add(kept, sum(bytes), off)));
         }
     }
 
@@ -107,19 +103,18 @@ impl Skb {
     /// `EINVAL` for a length above [`MAX_LEN`] or that the headers do not allow, `ENOTSUPP` for an
     /// encapsulated packet.
     pub fn change_tail(&mut self, new_len: u32) -> Result<(), Errno> {
-        let data = self.packet.data_off();
+        let data = i64::from(self.packet.data_off());
         let last_header = self.headers.transport.filter(|&t| t > data);
-        let min_len = last_header.unwrap_or(self.headers.network).saturating_sub(data);
-        if new_len > MAX_LEN || new_len < min_len {
+        let min_len = last_header.unwrap_or(self.headers.network.into()) - data;
+        if new_len > MAX_LEN || i64::from(new_len) < min_len {
             return Err(Errno::EINVAL);
         }
         if self.encapsulated {
             return Err(Errno::ENOTSUPP);
         }
         let old_len = self.len();
-        if new_len < old_len {
-            let cut = self.load(new_len, old_len - new_len).unwrap_or_default();
-            self.sum_removed(new_len, &cut);
+        if new_len != old_len && matches!(self.checksum, Checksum::Complete(_)) {
+            self.checksum = Checksum::None;
         }
         let by = i64::from(new_len) - i64::from(old_len);
         let by = i32::try_from(by).map_err(|_| Errno::ENOMEM)?;
@@ -200,6 +195,7 @@ impl Skb {
 
     fn grow(&mut self, off: u32, len: u32, room: Room) -> Result<(), Errno> {
         self.allow_gso()?;
+        self.headers.reserve(self.packet.data_off(), len);
         let encap = room.has(Room::ENCAP_L3);
         if encap {
             if room.0 & Room::ENCAP_L3 == Room::ENCAP_L3
@@ -222,7 +218,7 @@ impl Skb {
             self.headers.network = self.packet.data_off() + mac_len;
             let outer_len = if room.has(Room::ENCAP_L3_IPV6) { 40 } else { 20 };
             if room.has(Room::ENCAP_L4_GRE | Room::ENCAP_L4_UDP) {
-                self.headers.transport = Some(self.headers.network + outer_len);
+                self.headers.transport = Some(i64::from(self.headers.network) + outer_len);
             }
             self.protocol = if room.has(Room::ENCAP_L3_IPV6) { ETH_P_IPV6 } else { ETH_P_IP };
         }
@@ -337,21 +333,21 @@ impl Skb {
 
     /// Inserts `len` zero bytes at `off`: what lies in front of it moves towards the head.
     fn insert(&mut self, off: u32, len: u32) -> Result<(), Errno> {
-        let transport_is_network = self.headers.transport == Some(self.headers.network);
+        let transport_is_network = self.headers.transport == Some(self.headers.network.into());
         self.push(len)?;
         self.packet.copy_within(len, 0, off).ok_or(Errno::ENOMEM)?;
         self.packet.zero(off, len).ok_or(Errno::ENOMEM)?;
         self.headers.mac = self.headers.mac.saturating_sub(len);
         self.headers.network = self.headers.network.saturating_sub(len);
         if transport_is_network {
-            self.headers.transport = Some(self.headers.network);
+            self.headers.transport = Some(self.headers.network.into());
         }
         Ok(())
     }
 
     /// Removes `len` bytes at `off`: what lies in front of them moves towards the tail.
     fn remove(&mut self, off: u32, len: u32) -> Result<(), Errno> {
-        let transport_is_network = self.headers.transport == Some(self.headers.network);
+        let transport_is_network = self.headers.transport == Some(self.headers.network.into());
         let gone = self.load(off, len).ok_or(Errno::ENOMEM)?;
         self.sum_removed(off, &gone);
         self.packet.copy_within(0, len, off).ok_or(Errno::ENOMEM)?;
@@ -359,13 +355,14 @@ impl Skb {
         self.headers.mac += len;
         self.headers.network += len;
         if transport_is_network {
-            self.headers.transport = Some(self.headers.network);
+            self.headers.transport = Some(self.headers.network.into());
         }
         Ok(())
     }
 
     /// Moves the packet's start towards the head, where need be after moving it all back.
     fn push(&mut self, by: u32) -> Result<(), Errno> {
+        self.headers.reserve(self.packet.data_off(), by);
         if by > self.packet.headroom() {
             let missing = by - self.packet.headroom();
             self.packet.shift(missing)?;

@@ -6,19 +6,45 @@ use super::{ETH_P_8021AD, ETH_P_8021Q};
 /// moves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Headers {
+    /// Where the kernel's own buffer would begin. It grows when headroom runs out.
+    head: i64,
     pub mac: u32,
     pub network: u32,
     /// Not known until something sets it.
-    pub transport: Option<u32>,
+    pub transport: Option<i64>,
 }
 
 impl Headers {
-    /// All of them `by` bytes further, or as they are where that is impossible.
+    /// Headroom that the kernel gives a packet, and by multiples of which it adds more
+    /// (`NET_SKB_PAD`).
+    const PAD_BYTES: i64 = 64;
+
+    /// Those of a frame that begins at `mac`.
+    pub const fn of_frame(mac: u32, mac_len: u32) -> Self {
+        Self { head: mac as i64 - Self::PAD_BYTES, mac, network: mac + mac_len, transport: None }
+    }
+
+    /// Makes headroom for `by` bytes in front of `data` in the kernel's buffer.
+    ///
+    /// When that takes a new buffer, the kernel adds the bytes gained to every header's offset,
+    /// also to the mark of an unknown transport header. It wraps, and the header is known from
+    /// then on, to lie before anything else.
+    pub fn reserve(&mut self, data: u32, by: u32) {
+        let missing = i64::from(by) - (i64::from(data) - self.head);
+        if missing > 0 {
+            let gained = (missing as u64).next_multiple_of(Self::PAD_BYTES as u64) as i64;
+            self.head -= gained;
+            self.transport = self.transport.or(Some(self.head + gained - 1));
+        }
+    }
+
+    /// All of them `by` bytes further.
     pub fn shifted(self, by: u32) -> Self {
         Self {
+            head: self.head + i64::from(by),
             mac: self.mac.saturating_add(by),
             network: self.network.saturating_add(by),
-            transport: self.transport.map(|t| t.saturating_add(by)),
+            transport: self.transport.map(|t| t + i64::from(by)),
         }
     }
 }

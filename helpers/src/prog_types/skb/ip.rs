@@ -50,7 +50,7 @@ impl Skb {
         self.packet.write(start, &marked.to_be_bytes())?;
         if let Checksum::Complete(sum) = self.checksum {
             let sum = csum::add(csum::sub(sum, first.to_be()), marked.to_be());
-            self.checksum = Checksum::Complete(sum);
+            self.set_checksum(Checksum::Complete(sum));
         }
         Some(true)
     }

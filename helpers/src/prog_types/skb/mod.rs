@@ -76,6 +76,8 @@ pub struct Skb {
     pkt_type: u8,
     vlan: Option<VlanTag>,
     checksum: Checksum,
+    /// The last complete sum: test-run judges it even where it is not kept up any more.
+    last_sum: u32,
     /// Test-run shall compare the checksum at the end.
     verify_checksum: bool,
     encapsulated: bool,
@@ -184,6 +186,9 @@ impl Skb {
 
     /// Replaces what is known about its checksums.
     pub const fn set_checksum(&mut self, checksum: Checksum) {
+        if let Checksum::Complete(sum) = checksum {
+            self.last_sum = sum;
+        }
         self.checksum = checksum;
     }
 

@@ -60,8 +60,7 @@ pub fn prepare(
     let cage = world.cage();
     let mut packet = Linear::new(cage, BUFFER_BYTES, BUFFER_HEADROOM, 0, &input.data)
         .map_err(|e| no_memory(&e))?;
-    let mac = packet.data_off();
-    let headers = Headers { mac, network: mac + ETH_HLEN, transport: None };
+    let headers = Headers::of_frame(packet.data_off(), ETH_HLEN);
     if kind.layer == PacketLayer::Network {
         // The frame has an Ethernet header, so this cannot fail; nor can hiding it hurt.
         let _ = packet.hide_front(ETH_HLEN);
@@ -89,6 +88,7 @@ pub fn prepare(
         pkt_type: frame.pkt_type(device),
         vlan: None,
         checksum: Checksum::None,
+        last_sum: 0,
         verify_checksum,
         encapsulated: false,
         hash: None,
@@ -98,7 +98,7 @@ pub fn prepare(
         tunnel: None,
     };
     if verify_checksum {
-        skb.checksum = Checksum::Complete(edit::sum(&skb.network_bytes()));
+        skb.set_checksum(Checksum::Complete(edit::sum(&skb.network_bytes())));
     }
     skb.fill_ctx(&given);
     skb.fill_sock(&frame.addresses);
