@@ -38,6 +38,9 @@ const fn slot(opcode: u8, dst: u8, src: u8, off: i16, imm: i32) -> Slot {
     Slot { opcode, dst, src, off, imm }
 }
 
+/// What programs that user space runs must be.
+const F_SLEEPABLE: u32 = 1 << 4;
+
 const EXIT: Slot = slot(0x95, 0, 0, 0, 0);
 
 impl Subject {
@@ -51,6 +54,7 @@ impl Subject {
         let spec = ProgLoad {
             prog_type: self.prog_type as u32,
             expected_attach_type: self.attach_type.0,
+            prog_flags: if self.prog_type == ProgType::Syscall { F_SLEEPABLE } else { 0 },
             license,
             slots,
             ..ProgLoad::default()
@@ -91,6 +95,7 @@ impl Subject {
             CtxAccess::Load => slot(0x61 | size_bits, 2, 1, off, 0),
             CtxAccess::Store => slot(0x63 | size_bits, 1, 2, off, 0),
         };
-        self.load(&[zero, access, slot(0xb7, 0, 0, 0, 0), EXIT], "GPL", LogLevel::None).is_ok()
+        // Every type may return 1.
+        self.load(&[zero, access, slot(0xb7, 0, 0, 0, 1), EXIT], "GPL", LogLevel::None).is_ok()
     }
 }
