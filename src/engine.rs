@@ -10,6 +10,7 @@ use ubpf_abi::object::Object;
 use ubpf_abi::prog_type::ProgType;
 use ubpf_helpers::env::EnvConfig;
 use ubpf_loader::{LoadError, LoadOptions};
+use ubpf_verifier::{Options as VerifyOptions, Report};
 use ubpf_vm::registry::{HelperDef, MapTypeDef, ProgTypeDef, Registry};
 
 /// What programs are loaded for and run on. Cheap to clone and to share between threads.
@@ -179,6 +180,16 @@ impl Engine {
         let index = ubpf_loader::find_program(object, entry)?;
         let program = ubpf_loader::link(object, index, prog_type)?;
         Ok(Module::new(Arc::clone(object), Arc::new(program), Trust::Unverified))
+    }
+
+    /// What the kernel's verifier says of a program, by the rules of the emulated kernel.
+    ///
+    /// The report says no for one of two reasons: a rule of the kernel, or something that ubpf does
+    /// not model yet ([`Class`](ubpf_verifier::Class)).
+    #[must_use]
+    pub fn verify(&self, module: &Module, options: &VerifyOptions) -> Report {
+        let options = VerifyOptions { kernel: self.options.kernel, ..*options };
+        ubpf_verifier::verify(module.program(), &*self.registry, &options)
     }
 
     /// Makes a world for a program: its maps, its memory, and the programs it can tail-call.

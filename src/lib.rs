@@ -24,7 +24,8 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! Programs are not verified yet. So every module is [`Trust::Unverified`] and runs with every
+//! [`Engine::verify`] says what the kernel's verifier would say. Running does not depend on it
+//! yet: every module is [`Trust::Unverified`] and runs with every
 //! access checked: a program that the kernel would refuse ends in a trap at worst, never in
 //! memory outside its world.
 #![forbid(unsafe_code)]
@@ -46,5 +47,6 @@ pub use ubpf_helpers as platform;
 pub use ubpf_helpers::linux;
 pub use ubpf_isa as isa;
 pub use ubpf_loader as loader;
+pub use ubpf_verifier as verifier;
 pub use ubpf_vm as vm;
 pub use ubpf_vm::run::{Input, InputError, Output};

@@ -27,6 +27,9 @@ pub enum Command {
     /// Load a program and run it on an input
     #[command(after_help = RUN_HELP)]
     Run(RunArgs),
+    /// Say what the kernel's verifier would say of every program
+    #[command(after_help = VERIFY_HELP)]
+    Verify(VerifyArgs),
     /// Look inside an object
     Dump(DumpArgs),
     /// Show what is emulated
@@ -105,6 +108,53 @@ pub struct RunArgs {
     /// Print one JSON object a run
     #[arg(long)]
     pub json: bool,
+}
+
+const VERIFY_HELP: &str = "\
+A program that is not accepted was refused for one of three reasons (class): rule, the kernel \
+refuses it too; unsupported, ubpf does not model something it uses; malformed, it is no program.
+
+Exit status: 0 all accepted, 1 some refused, 2 usage or unreadable input.";
+
+/// `ubpf verify`.
+#[derive(Debug, Args)]
+pub struct VerifyArgs {
+    /// Object files, as clang builds them
+    #[arg(required = true)]
+    pub objects: Vec<PathBuf>,
+    /// Only this program, by its function's name
+    #[arg(long, value_name = "NAME")]
+    pub prog: Option<String>,
+    /// Program type, where the section's name gives none
+    #[arg(long = "type", value_name = "TYPE")]
+    pub prog_type: Option<String>,
+    /// Kernel whose rules hold; several give a verdict each
+    #[arg(long, value_name = "VER", default_values_t = [Kernel::default()])]
+    pub kernel: Vec<Kernel>,
+    /// Log in the kernel's form: 1 and 2 the walk over all paths, 4 the statistics
+    #[arg(long, value_name = "LEVEL", value_parser = clap::value_parser!(u8).range(1..=7))]
+    pub log: Option<u8>,
+    /// Judge as for a loader without CAP_BPF and CAP_PERFMON
+    #[arg(long)]
+    pub unprivileged: bool,
+    /// How to print
+    #[arg(long, value_enum, default_value_t)]
+    pub format: VerdictFormat,
+    /// Target BTF for CO-RE: raw BTF or an ELF file with .BTF [default: the running kernel's]
+    #[arg(long, value_name = "FILE")]
+    pub btf: Option<PathBuf>,
+}
+
+/// Output formats of `ubpf verify`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum VerdictFormat {
+    /// A line a program, with the reason and the line of C where there is one
+    #[default]
+    Human,
+    /// One JSON object a program
+    Json,
+    /// The columns of veristat
+    Csv,
 }
 
 /// `ubpf dump`.

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //!  args ─▶ run ──── input (packets, contexts) ─▶ ubpf ─▶ report (human, json)
+//!       ├▶ verify ─ the kernel's verdict (human, json, csv)
 //!       ├▶ dump ─── disassembly, graph, types, maps
 //!       └▶ features
 //! ```
@@ -25,6 +26,7 @@ pub mod report;
 pub mod run;
 pub mod style;
 pub mod table;
+pub mod verify;
 
 use args::Command;
 use failure::{Exit, Failure};
@@ -72,6 +74,7 @@ pub fn main(command: Result<Command, clap::Error>) -> ExitCode {
 fn dispatch(command: &Command, out: &mut dyn Write) -> Result<Exit, Failure> {
     match command {
         Command::Run(args) => run::run(args, out),
+        Command::Verify(args) => verify::run(args, out),
         Command::Dump(args) => dump::run(args, out),
         Command::Features(args) => features::run(args, out),
     }

@@ -9,6 +9,7 @@ use crate::state::{Frame, Pointer, PtrTo, Reg, State};
 use crate::trail::{CheckpointId, Places, SegmentId, Trail, TrailStep};
 use crate::transfer::{Ids, Next, Step, Trace};
 use std::collections::HashMap;
+use std::fmt;
 use ubpf_abi::limits;
 use ubpf_abi::program::SubprogId;
 use ubpf_isa::{Insn, Pc, Reg as Name};
@@ -37,6 +38,16 @@ pub struct Stats {
     pub states: u32,
     /// Most states kept at one time.
     pub peak_states: u32,
+}
+
+impl fmt::Display for Stats {
+    /// The closing line of the kernel's log.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { insns, states, peak_states } = self;
+        let limit = limits::MAX_PROCESSED_INSNS;
+        write!(f, "processed {insns} insns (limit {limit}) total_states {states} ")?;
+        write!(f, "peak_states {peak_states}")
+    }
 }
 
 /// A path that waits to be walked.

@@ -78,13 +78,7 @@ impl Log {
 
     /// The closing line.
     pub(crate) fn stats(&mut self, stats: &Stats) {
-        self.line(format_args!(
-            "processed {} insns (limit {}) total_states {} peak_states {}",
-            stats.insns,
-            ubpf_abi::limits::MAX_PROCESSED_INSNS,
-            stats.states,
-            stats.peak_states,
-        ));
+        self.line(format_args!("{stats}"));
     }
 
     fn line(&mut self, line: fmt::Arguments<'_>) {
