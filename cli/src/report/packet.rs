@@ -15,8 +15,8 @@ use crate::style::{DIM, HEADING, NEW, OLD, USUAL_COLUMNS};
 use anstyle::Style;
 use std::io::{self, Write};
 
-/// Unchanged rows shown around and instead of long unchanged stretches.
-const CONTEXT_ROWS: usize = 4;
+/// Unchanged bytes shown at the start of the packet and behind each change.
+const CONTEXT_BYTES: usize = 64;
 
 /// Where encapsulation is put: behind the Ethernet header.
 const ETH_HLEN: usize = 14;
@@ -165,7 +165,16 @@ impl<'a> Change<'a> {
     }
 }
 
-/// Rows of a stretch whose bytes were compared in place, without long unchanged middles.
+/// A row of bytes that were compared in place.
+struct Row<'a> {
+    off: usize,
+    before: &'a [u8],
+    after: &'a [u8],
+    /// It is near enough to something of interest.
+    shown: bool,
+}
+
+/// Rows of a stretch whose bytes were compared in place, without long unchanged parts.
 fn kept(
     out: &mut dyn Write,
     off: usize,
@@ -173,40 +182,44 @@ fn kept(
     after: &[u8],
     width: usize,
 ) -> io::Result<()> {
-    let rows: Vec<(&[u8], &[u8])> = before.chunks(width).zip(after.chunks(width)).collect();
-    let mut quiet = 0;
-    for (i, (old, new)) in rows.iter().enumerate() {
-        let off = off + i * width;
-        if old == new {
-            let next_change = rows[i..].iter().position(|(old, new)| old != new);
-            let far_from_next = next_change.is_none_or(|n| n > 1);
-            if quiet >= CONTEXT_ROWS && far_from_next {
-                let run = next_change.map_or(rows.len() - i, |n| n - 1);
-                if quiet == CONTEXT_ROWS && run > 1 {
-                    let bytes: usize = rows[i..i + run].iter().map(|(_, new)| new.len()).sum();
-                    writeln!(out, "  {DIM}      … {bytes} bytes as before{DIM:#}")?;
-                }
-                if run > 1 || quiet > CONTEXT_ROWS {
-                    quiet = CONTEXT_ROWS + 1;
-                    continue;
-                }
+    let pairs: Vec<_> = before.chunks(width).zip(after.chunks(width)).collect();
+    let context = CONTEXT_BYTES / width;
+    let differs = |i: usize| pairs.get(i).is_some_and(|(before, after)| before != after);
+    let near = |i: usize| i < context || (i.saturating_sub(context)..=i + 1).any(differs);
+    let rows: Vec<Row<'_>> = pairs
+        .iter()
+        .enumerate()
+        .map(|(i, &(before, after))| Row { off: off + i * width, before, after, shown: near(i) })
+        .collect();
+    for run in rows.chunk_by(|a, b| a.shown == b.shown) {
+        match run {
+            [Row { shown: false, .. }, _, ..] => {
+                let bytes: usize = run.iter().map(|row| row.after.len()).sum();
+                writeln!(out, "  {DIM}      … {bytes} bytes as before{DIM:#}")?;
             }
-            quiet += 1;
-            let cells = new.iter().map(|&byte| Some((byte, Style::new())));
-            print_row(out, " ", DIM, off, cells, width)?;
-        } else {
-            quiet = 0;
-            let was = old.iter().zip(*new);
-            let was = was.map(|(&old, &new)| (old != new).then_some((old, OLD)));
-            print_row(out, "-", OLD, off, was, width)?;
-            let is = old
-                .iter()
-                .zip(*new)
-                .map(|(&old, &new)| Some((new, if old == new { Style::new() } else { NEW })));
-            print_row(out, "+", NEW, off, is, width)?;
+            _ => run.iter().try_for_each(|row| row.print(out, width))?,
         }
     }
     Ok(())
+}
+
+impl Row<'_> {
+    /// Writes the row, under one with what was there before where it differs.
+    fn print(&self, out: &mut dyn Write, width: usize) -> io::Result<()> {
+        let Row { off, before, after, .. } = *self;
+        if before == after {
+            let cells = after.iter().map(|&byte| Some((byte, Style::new())));
+            return print_row(out, " ", DIM, off, cells, width);
+        }
+        let pairs = before.iter().zip(after);
+        let was = pairs.clone().map(|(old, new)| (old != new).then_some((*old, OLD)));
+        print_row(out, "-", OLD, off, was, width)?;
+        let is = pairs.map(|(old, new)| {
+            let style = if old == new { Style::new() } else { NEW };
+            Some((*new, style))
+        });
+        print_row(out, "+", NEW, off, is, width)
+    }
 }
 
 /// Writes bytes as rows of digits and characters, so far from the left edge.
