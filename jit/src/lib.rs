@@ -1,1 +1,100 @@
-//! placeholder
+//! The JIT: native code for lowered BPF programs.
+//!
+//! ```text
+//!  Code ──blocks──▶ meter ──emit──▶ MacroAssembler ──▶ pages ──▶ Native (an Image)
+//!                                     x64
+//! ```
+//!
+//! | module | what |
+//! | --- | --- |
+//! | `blocks`, `operands` | what emission must know of a program beforehand |
+//! | `meter` | where the budget is charged |
+//! | `emit` | the one walk over [`Code`] |
+//! | `masm` | what a machine must be able to do |
+//! | `x64` | how x86-64 does it |
+//! | `window` | what checked code remembers of the region table |
+//! | `run`, `thunks` | what generated code shares with Rust, and calls |
+//! | `image`, `entry`, `code` | the compiled program, the jump into it, its pages |
+//!
+//! Compiled programs do what the interpreter does, to the trap and the number of executed
+//! instructions; `tests/` holds them against each other. You probably want the `ubpf` facade.
+//!
+//! Programs that were verified run checked here as well, as in the interpreter.
+#![deny(unsafe_code)]
+#![cfg_attr(not(all(target_arch = "x86_64", unix)), allow(dead_code, unused_imports))]
+
+mod blocks;
+mod code;
+mod emit;
+mod entry;
+mod image;
+mod masm;
+mod meter;
+mod operands;
+mod run;
+mod thunks;
+mod window;
+#[cfg(all(target_arch = "x86_64", unix))]
+mod x64;
+
+use image::Native;
+use std::sync::Arc;
+use ubpf_vm::code::Code;
+use ubpf_vm::engine::{CompileError, Engine, Image};
+
+/// The compiling engine.
+#[derive(Clone, Copy, Debug)]
+pub struct Jit(());
+
+/// This machine has no code generator.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "there is no JIT for {} on {}: use the interpreter",
+    std::env::consts::ARCH,
+    std::env::consts::OS
+)]
+pub struct Unsupported;
+
+impl Jit {
+    /// The name by which users choose it.
+    pub const NAME: &'static str = "jit";
+
+    /// The engine for the machine that this is.
+    ///
+    /// # Errors
+    /// [`Unsupported`] on machines other than x86-64 and on systems with another calling
+    /// convention than Unix has.
+    pub const fn new() -> Result<Self, Unsupported> {
+        if cfg!(all(target_arch = "x86_64", unix)) { Ok(Self(())) } else { Err(Unsupported) }
+    }
+}
+
+impl Engine for Jit {
+    fn name(&self) -> &'static str {
+        Self::NAME
+    }
+
+    fn compile(&self, code: Arc<Code>) -> Result<Arc<dyn Image>, CompileError> {
+        match compile(code) {
+            Ok(native) => Ok(Arc::new(native)),
+            Err(source) => Err(CompileError { engine: Self::NAME, source }),
+        }
+    }
+}
+
+/// The machine code of an image that [`Jit`] made, from its trampoline on.
+#[must_use]
+pub fn machine_code(image: &dyn Image) -> Option<&[u8]> {
+    image.as_any().downcast_ref().map(Native::bytes)
+}
+
+#[cfg(all(target_arch = "x86_64", unix))]
+fn compile(code: Arc<Code>) -> Result<Native, Box<dyn std::error::Error + Send + Sync>> {
+    let (assembled, meter) = emit::emit::<x64::Assembler>(&code);
+    Ok(Native::new(code, assembled?, meter)?)
+}
+
+#[cfg(not(all(target_arch = "x86_64", unix)))]
+fn compile(_: Arc<Code>) -> Result<Native, Box<dyn std::error::Error + Send + Sync>> {
+    Err(Box::new(Unsupported))
+}

@@ -1,0 +1,194 @@
+//! The one walk over [`Code`], whatever the machine.
+
+use crate::blocks::{Block, BlockId, Blocks, End};
+use crate::masm::{Access, Charge, Condition, Frame, MacroAssembler};
+use crate::meter::Meter;
+use crate::operands::{defs, uses};
+use crate::window::Places;
+use ubpf_abi::TrapKind;
+use ubpf_isa::{Reg, RegSet};
+use ubpf_vm::code::{Code, Op, OpIndex, Subprog};
+
+/// Compiles a program.
+pub(crate) fn emit<M: MacroAssembler>(code: &Code) -> (M::Output, Meter) {
+    let blocks = Blocks::of(code);
+    let meter = Meter::plan(&blocks);
+    let mut masm = M::new(code.mode(), code.ops().len());
+    let targets = blocks.iter().map(|(_, block)| block.is_target.then(|| masm.label())).collect();
+    let entries: Vec<M::Label> = code.subprogs().iter().map(|_| masm.label()).collect();
+    let tail_entry = masm.label();
+    let mut walk = Walk {
+        code,
+        blocks: &blocks,
+        meter: &meter,
+        targets,
+        entries: &entries,
+        images_change: code.ops().contains(&Op::TailCall),
+        places: Places::default(),
+        masm,
+    };
+    let mut subprogs = code.subprogs().iter().enumerate().peekable();
+    for (id, block) in blocks.iter() {
+        if let Some((number, subprog)) = subprogs.next_if(|(_, s)| s.start == block.start) {
+            let end = subprogs.peek().map_or(code.ops().len(), |(_, next)| next.start.index());
+            let frame = frame(subprog, &code.ops()[subprog.start.index()..end]);
+            walk.masm.enter(frame, entries[number], (number == 0).then_some(tail_entry));
+            walk.places.enter();
+        }
+        walk.block(id, block);
+    }
+    let Walk { masm, .. } = walk;
+    (masm.finish(&entries, tail_entry), meter)
+}
+
+/// What a function needs of its frame.
+fn frame(subprog: &Subprog, ops: &[Op]) -> Frame {
+    let (mut changed, mut used) = (RegSet::EMPTY, RegSet::EMPTY);
+    for op in ops {
+        changed |= defs(op);
+        used |= uses(op);
+    }
+    let saved = [Reg::R6, Reg::R7, Reg::R8, Reg::R9];
+    let among = |set: RegSet| {
+        saved
+            .iter()
+            .filter(|reg| set.contains(**reg))
+            .fold(RegSet::EMPTY, |all, reg| all | RegSet::of(*reg))
+    };
+    Frame {
+        changed: among(changed),
+        used: among(changed | used),
+        calls: ops.iter().any(|op| {
+            matches!(op, Op::CallHelper { .. } | Op::CallSubprog { .. } | Op::CallReg { .. })
+        }),
+        iterates: ops.iter().any(|op| matches!(op, Op::MayGoto { .. })),
+        stack_bytes: subprog.stack_bytes,
+    }
+}
+
+struct Walk<'a, M: MacroAssembler> {
+    code: &'a Code,
+    blocks: &'a Blocks,
+    meter: &'a Meter,
+    /// Where jumps to a block lead; for those that have any.
+    targets: Vec<Option<M::Label>>,
+    /// Where calls of a function lead.
+    entries: &'a [M::Label],
+    /// Whether another program may have run when a call returns.
+    images_change: bool,
+    places: Places,
+    masm: M,
+}
+
+impl<M: MacroAssembler> Walk<'_, M> {
+    fn block(&mut self, id: BlockId, block: &Block) {
+        match self.targets[id.index()] {
+            Some(label) if block.is_loop_head => self.masm.bind_loop_head(label),
+            Some(label) => self.masm.bind(label),
+            None => {}
+        }
+        let ops = self.code.ops();
+        let last = block.start.index() + block.len as usize - 1;
+        for (index, op) in ops.iter().enumerate().take(last).skip(block.start.index()) {
+            self.op(OpIndex(index as u32), op);
+        }
+        let last = OpIndex(last as u32);
+        let op = &ops[last.index()];
+        match block.end {
+            End::Fall => {
+                self.op(last, op);
+                self.charge(id, id.next());
+            }
+            End::Jump(to) => {
+                let charge = self.charge_of_jump(id, to, last);
+                let target = self.target(to);
+                self.masm.jump(target, charge);
+            }
+            End::Branch(to) => {
+                let charge = self.charge_of_jump(id, to, last);
+                let target = self.target(to);
+                let condition = match *op {
+                    Op::Branch { op, width, dst, src, .. } => {
+                        Condition::Compare { op, width, dst, src }
+                    }
+                    _ => Condition::Exhausted,
+                };
+                self.masm.branch(condition, target, charge);
+                self.charge(id, id.next());
+            }
+            End::Call | End::Leave => {
+                self.settle(id);
+                self.op(last, op);
+            }
+        }
+    }
+
+    /// The label of a block that a jump leads to.
+    fn target(&mut self, block: BlockId) -> M::Label {
+        let masm = &mut self.masm;
+        *self.targets[block.index()].get_or_insert_with(|| masm.label())
+    }
+
+    fn cost(&self, from: BlockId, to: BlockId) -> i32 {
+        let len = self.blocks.get(from).len as i32;
+        self.meter.credit(to) - self.meter.credit(from) + len
+    }
+
+    fn charge_of_jump(&self, from: BlockId, to: BlockId, op: OpIndex) -> Charge {
+        let cost = self.cost(from, to);
+        if to <= from { Charge::Back(cost, op) } else { Charge::Ahead(cost) }
+    }
+
+    fn charge(&mut self, from: BlockId, to: BlockId) {
+        let cost = self.cost(from, to);
+        self.masm.charge(cost);
+    }
+
+    /// Makes the counter exact at the end of a block.
+    fn settle(&mut self, block: BlockId) {
+        let cost = self.blocks.get(block).len as i32 - self.meter.credit(block);
+        self.masm.charge(cost);
+    }
+
+    fn op(&mut self, index: OpIndex, op: &Op) {
+        let access =
+            |places: &Places, base, off| Access { op: index, base, off, place: places.of(base) };
+        let masm = &mut self.masm;
+        match *op {
+            Op::Alu { op, width, dst, src } => masm.alu(op, width, dst, src),
+            Op::Neg { width, dst } => masm.neg(width, dst),
+            Op::Mov { width, dst, src } => masm.mov(width, dst, src),
+            Op::MovSx { width, dst, src, from } => masm.mov_sx(width, dst, src, from),
+            Op::Swap { op, width, dst } => masm.swap(op, width, dst),
+            Op::Const { dst, value } => masm.constant(dst, value),
+            Op::Load { size, signed, dst, base, off } => {
+                masm.load(access(&self.places, base, off), size, signed, dst);
+            }
+            Op::Store { size, base, off, src } => {
+                masm.store(access(&self.places, base, off), size, src);
+            }
+            Op::Atomic { op, size, base, off, src } => {
+                masm.atomic(access(&self.places, base, off), op, size, src);
+            }
+            Op::LoadAcquire { size, dst, base, off } => {
+                masm.load_acquire(access(&self.places, base, off), size, dst);
+            }
+            Op::StoreRelease { size, base, off, src } => {
+                masm.store_release(access(&self.places, base, off), size, src);
+            }
+            Op::LoadPacket { index: base, imm, .. } => masm.load_packet(index, base, imm),
+            Op::CallHelper { .. } => masm.call_helper(index),
+            Op::CallSubprog { subprog } => match self.entries.get(subprog.0 as usize) {
+                Some(&entry) => masm.call_subprog(index, entry, self.images_change),
+                None => masm.trap(index, TrapKind::BadCallTarget),
+            },
+            Op::CallReg { target } => masm.call_reg(index, target, self.images_change),
+            Op::TailCall => masm.tail_call(index),
+            Op::Exit => masm.leave(),
+            Op::Trap { kind } => masm.trap(index, kind),
+            // They end blocks.
+            Op::Jump { .. } | Op::Branch { .. } | Op::MayGoto { .. } => {}
+        }
+        self.places.follow(op);
+    }
+}

@@ -1,0 +1,108 @@
+//! What a machine must be able to do for [`emit`](crate::emit) to compile programs for it.
+//!
+//! The methods are at the level of BPF's ops with the control flow taken apart: registers are
+//! BPF's, jump targets are labels, and everything about *when* to charge the budget has been
+//! decided. How registers map, how memory is checked and how calls are made is the machine's.
+
+use ubpf_abi::TrapKind;
+use ubpf_isa::{
+    AluOp, AtomicOp, AtomicSize, CmpOp, Operand, Reg, RegSet, SignExtend, Size, SwapOp, SwapWidth,
+    Width,
+};
+use ubpf_vm::code::{MemMode, OpIndex};
+
+/// What a function needs of its frame on the host's stack.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Frame {
+    /// Those of `r6` to `r9` that it changes.
+    pub(crate) changed: RegSet,
+    /// Those of `r6` to `r9` that it so much as reads: an entry by tail call finds 0 in them.
+    pub(crate) used: RegSet,
+    /// Whether it calls anything.
+    pub(crate) calls: bool,
+    /// Whether it counts iterations for `may_goto`.
+    pub(crate) iterates: bool,
+    /// Bytes of guest stack to clear.
+    pub(crate) stack_bytes: u32,
+}
+
+/// One access to memory.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Access {
+    /// The op that makes it.
+    pub(crate) op: OpIndex,
+    /// Address register.
+    pub(crate) base: Reg,
+    /// Byte offset.
+    pub(crate) off: i16,
+    /// Which window to try, below [`PLACES`](crate::window::PLACES).
+    pub(crate) place: u8,
+}
+
+/// When a conditional jump is taken.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Condition {
+    /// A comparison holds.
+    Compare { op: CmpOp, width: Width, dst: Reg, src: Operand },
+    /// The frame's iterations are used up; otherwise they become one fewer.
+    Exhausted,
+}
+
+/// What a jump costs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Charge {
+    /// So many ops, on the way forward. Negative where the counter was ahead.
+    Ahead(i32),
+    /// So many ops, after which the counter must not be negative: the budget is spent at this op.
+    Back(i32, OpIndex),
+}
+
+/// An assembler for one machine.
+pub(crate) trait MacroAssembler: Sized {
+    /// A place in the code, bound or yet to be.
+    type Label: Copy;
+    /// The machine code.
+    type Output;
+
+    /// An assembler for code of about `ops` ops. Everything that functions share comes first.
+    fn new(mode: MemMode, ops: usize) -> Self;
+    /// Ends the code: what lies out of line, and where functions begin.
+    fn finish(self, entries: &[Self::Label], tail_entry: Self::Label) -> Self::Output;
+
+    fn label(&mut self) -> Self::Label;
+    fn bind(&mut self, label: Self::Label);
+    /// Binds a label that is jumped back to.
+    fn bind_loop_head(&mut self, label: Self::Label);
+
+    /// Begins a function. With `tail_entry` there is a second entry, for tail calls.
+    fn enter(&mut self, frame: Frame, entry: Self::Label, tail_entry: Option<Self::Label>);
+    /// Returns from it.
+    fn leave(&mut self);
+
+    fn alu(&mut self, op: AluOp, width: Width, dst: Reg, src: Operand);
+    fn neg(&mut self, width: Width, dst: Reg);
+    fn mov(&mut self, width: Width, dst: Reg, src: Operand);
+    fn mov_sx(&mut self, width: Width, dst: Reg, src: Reg, from: SignExtend);
+    fn swap(&mut self, op: SwapOp, width: SwapWidth, dst: Reg);
+    fn constant(&mut self, dst: Reg, value: u64);
+
+    fn load(&mut self, access: Access, size: Size, signed: bool, dst: Reg);
+    fn store(&mut self, access: Access, size: Size, src: Operand);
+    fn load_acquire(&mut self, access: Access, size: Size, dst: Reg);
+    fn store_release(&mut self, access: Access, size: Size, src: Reg);
+    fn atomic(&mut self, access: Access, op: AtomicOp, size: AtomicSize, src: Reg);
+
+    /// Takes ops off the counter.
+    fn charge(&mut self, ops: i32);
+    fn jump(&mut self, target: Self::Label, charge: Charge);
+    /// The charge is for the jump only.
+    fn branch(&mut self, condition: Condition, target: Self::Label, charge: Charge);
+
+    /// The counter is exact when calls and traps are made.
+    fn call_helper(&mut self, op: OpIndex);
+    fn call_subprog(&mut self, op: OpIndex, target: Self::Label, images_change: bool);
+    fn call_reg(&mut self, op: OpIndex, target: Reg, images_change: bool);
+    fn tail_call(&mut self, op: OpIndex);
+    fn load_packet(&mut self, op: OpIndex, index: Option<Reg>, imm: i32);
+    fn trap(&mut self, op: OpIndex, kind: TrapKind);
+}

@@ -1,0 +1,266 @@
+//! The functions that generated code calls. All have the machine's C calling convention.
+//!
+//! They answer in two registers: a value, and whether the run is over. Panics stop here: they may
+//! not unwind through generated code, so they are kept in the [`Run`] and go on behind it.
+
+use crate::image::Callbacks;
+use crate::run::Run;
+use crate::window::{extend, with_word};
+use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use ubpf_abi::limits::MAX_TAIL_CALLS;
+use ubpf_abi::{Access, Trap, TrapKind};
+use ubpf_isa::{AtomicOp, AtomicSize, Reg, Size};
+use ubpf_vm::call::CallCx;
+use ubpf_vm::code::Op;
+use ubpf_vm::mem::Word;
+use ubpf_vm::run::RunState;
+
+/// What a thunk answers.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub(crate) struct Answer {
+    pub(crate) value: u64,
+    /// 0, or 1 when the run is over.
+    pub(crate) over: u64,
+}
+
+impl Answer {
+    const fn value(value: u64) -> Self {
+        Self { value, over: 0 }
+    }
+}
+
+/// A thunk that takes `r1` to `r5` where they are.
+pub(crate) type CallThunk = extern "C" fn(u64, u64, u64, u64, u64, &Run<'_>) -> Answer;
+/// A thunk that is called out of line, with registers saved: two operands and `r0`.
+pub(crate) type SlowThunk = extern "C" fn(&Run<'_>, u64, u64, u64) -> Answer;
+
+/// Turns a result or panic into an answer.
+#[inline(always)]
+fn answer(run: &Run<'_>, body: impl FnOnce() -> Result<u64, Trap>) -> Answer {
+    match catch_unwind(AssertUnwindSafe(body)) {
+        Ok(Ok(value)) => Answer::value(value),
+        Ok(Err(trap)) => over(run, trap),
+        Err(payload) => {
+            run.panic.set(Some(payload));
+            Answer { value: 0, over: 1 }
+        }
+    }
+}
+
+#[cold]
+fn over(run: &Run<'_>, trap: Trap) -> Answer {
+    run.set_trap(trap);
+    Answer { value: 0, over: 1 }
+}
+
+/// Ends the run at an op in the middle of a block.
+#[cold]
+fn over_inside(run: &Run<'_>, trap: Trap) -> Answer {
+    run.settle();
+    over(run, trap)
+}
+
+/// Uses the program type's state. It is there: only callbacks could miss it, and they have a
+/// run of their own.
+fn with_state<T>(run: &Run<'_>, body: impl FnOnce(&mut dyn RunState) -> T) -> Option<T> {
+    let state = run.state.take()?;
+    let result = body(state);
+    run.state.set(Some(state));
+    Some(result)
+}
+
+/// Calls a helper.
+pub(crate) extern "C" fn helper(
+    r1: u64,
+    r2: u64,
+    r3: u64,
+    r4: u64,
+    r5: u64,
+    run: &Run<'_>,
+) -> Answer {
+    answer(run, || {
+        let code = run.image.get().code();
+        let target = match code.ops().get(run.op().index()) {
+            Some(Op::CallHelper { helper }) => code.helper(*helper),
+            _ => None,
+        };
+        let Some(target) = target else {
+            return Err(run.trap_here(TrapKind::UnknownHelper));
+        };
+        let called = with_state(run, |state| {
+            let mut guest = Callbacks { run };
+            let mut cx = CallCx {
+                world: run.world,
+                run: state,
+                cpu: run.cpu,
+                pc: run.pc(),
+                guest: &mut guest,
+            };
+            (target.body)(&mut cx, [r1, r2, r3, r4, r5])
+        });
+        run.windows.refresh(run.cage());
+        called.unwrap_or(Err(run.trap_here(TrapKind::Unsupported)))
+    })
+}
+
+/// Ends the run, for the reason that the op has.
+pub(crate) extern "C" fn raise(run: &Run<'_>, kind: u64, _: u64, _: u64) -> Answer {
+    let kind = TrapKind::from_code(kind as u8).unwrap_or(TrapKind::Unsupported);
+    over(run, run.trap_here(kind))
+}
+
+/// A load that its window does not cover.
+pub(crate) extern "C" fn load(run: &Run<'_>, addr: u64, _: u64, _: u64) -> Answer {
+    let op = run.image.get().code().ops().get(run.op().index());
+    let (size, signed, base) = match op {
+        Some(Op::Load { size, signed, base, .. }) => (*size, *signed, Some(*base)),
+        Some(Op::LoadAcquire { size, .. }) => (*size, false, None),
+        _ => return over_inside(run, run.trap_here(TrapKind::BadPc)),
+    };
+    // A plain load from the frame stays in the frame; generated code does those itself.
+    let value = if base == Some(Reg::FP) {
+        None
+    } else {
+        with_word!(size, W => run.cage().load::<W>(addr).ok().map(|word| extend(word, signed)))
+    };
+    match value {
+        Some(value) => {
+            run.windows.fill(run.cage(), run.place(), addr, Access::Read);
+            Answer::value(value)
+        }
+        None => over_inside(run, Trap::memory(Access::Read, run.pc(), addr, size.bytes())),
+    }
+}
+
+/// A store that its window does not cover.
+pub(crate) extern "C" fn store(run: &Run<'_>, addr: u64, value: u64, _: u64) -> Answer {
+    let op = run.image.get().code().ops().get(run.op().index());
+    let (size, base) = match op {
+        Some(Op::Store { size, base, .. }) => (*size, Some(*base)),
+        Some(Op::StoreRelease { size, .. }) => (*size, None),
+        _ => return over_inside(run, run.trap_here(TrapKind::BadPc)),
+    };
+    let fault = Trap::memory(Access::Write, run.pc(), addr, size.bytes());
+    if base == Some(Reg::FP) {
+        return over_inside(run, fault);
+    }
+    let cage = run.cage();
+    if let Some(off) = cage.hooked_off(addr) {
+        return store_ctx(run, off, size, value, fault);
+    }
+    if with_word!(size, W => cage.store(addr, W::truncate(value)).is_ok()) {
+        run.windows.fill(cage, run.place(), addr, Access::Write);
+        Answer::value(0)
+    } else {
+        over_inside(run, fault)
+    }
+}
+
+fn store_ctx(run: &Run<'_>, off: u32, size: Size, value: u64, fault: Trap) -> Answer {
+    let answer = answer(run, || {
+        let value = size.zero_extend(value);
+        match with_state(run, |state| state.ctx_store(run.world, off, size.bytes(), value)) {
+            Some(Ok(())) => Ok(0),
+            _ => Err(Trap { kind: TrapKind::CtxAccess, ..fault }),
+        }
+    });
+    if answer.over != 0 {
+        run.settle();
+    }
+    answer
+}
+
+/// An atomic operation that its window does not cover. The answer is the old value.
+pub(crate) extern "C" fn atomic(run: &Run<'_>, addr: u64, src: u64, r0: u64) -> Answer {
+    let op = run.image.get().code().ops().get(run.op().index());
+    let Some(&Op::Atomic { op, size, .. }) = op else {
+        return over_inside(run, run.trap_here(TrapKind::BadPc));
+    };
+    let cage = run.cage();
+    let old = match size {
+        AtomicSize::W => cage.atomic_u32(addr).ok().map(|cell| rmw_32(cell, op, src, r0)),
+        AtomicSize::Dw => cage.atomic_u64(addr).ok().map(|cell| rmw_64(cell, op, src, r0)),
+    };
+    if let Some(old) = old {
+        run.windows.fill(cage, run.place(), addr, Access::Write);
+        return Answer::value(old);
+    }
+    let bytes = size.size().bytes();
+    let mut trap = Trap::memory(Access::Write, run.pc(), addr, bytes);
+    let accessible = cage.probe(addr, bytes, Access::Write).is_ok();
+    if accessible && !addr.is_multiple_of(bytes.into()) {
+        trap.kind = TrapKind::Misaligned;
+    }
+    over_inside(run, trap)
+}
+
+macro_rules! rmw {
+    ($name:ident, $cell:ty, $word:ty) => {
+        fn $name(cell: &$cell, op: AtomicOp, src: u64, r0: u64) -> u64 {
+            let (src, order) = (src as $word, Ordering::SeqCst);
+            let old = match op {
+                AtomicOp::Add { .. } => cell.fetch_add(src, order),
+                AtomicOp::Or { .. } => cell.fetch_or(src, order),
+                AtomicOp::And { .. } => cell.fetch_and(src, order),
+                AtomicOp::Xor { .. } => cell.fetch_xor(src, order),
+                AtomicOp::Xchg => cell.swap(src, order),
+                AtomicOp::Cmpxchg => match cell.compare_exchange(r0 as $word, src, order, order) {
+                    Ok(old) | Err(old) => old,
+                },
+            };
+            old.into()
+        }
+    };
+}
+rmw!(rmw_32, AtomicU32, u32);
+rmw!(rmw_64, AtomicU64, u64);
+
+/// A legacy packet load at an offset. The answer is the value, or 1 << 32 when there is none.
+pub(crate) extern "C" fn load_packet(run: &Run<'_>, off: u64, _: u64, _: u64) -> Answer {
+    let size = match run.image.get().code().ops().get(run.op().index()) {
+        Some(Op::LoadPacket { size, .. }) => *size,
+        _ => Size::B,
+    };
+    answer(run, || {
+        let loaded = with_state(run, |state| state.load_packet(run.world, off as i32, size));
+        Ok(loaded.flatten().map_or(NO_PACKET_BYTES, u64::from))
+    })
+}
+
+/// What [`load_packet`] answers where the packet has no such bytes.
+pub(crate) const NO_PACKET_BYTES: u64 = 1 << 32;
+
+/// The entry of the function whose guest address a register holds.
+pub(crate) extern "C" fn resolve(run: &Run<'_>, addr: u64, _: u64, _: u64) -> Answer {
+    let image = run.image.get();
+    match image.code().subprog_at(addr).and_then(|id| image.entry(id)) {
+        Some(entry) => Answer::value(entry.addr() as u64),
+        None => over(run, run.trap_here(TrapKind::BadCallTarget).with_info(addr)),
+    }
+}
+
+/// `bpf_tail_call`: the entry of the program to go on with, or 0 to go on behind the call.
+pub(crate) extern "C" fn tail_call(run: &Run<'_>, map: u64, index: u64, _: u64) -> Answer {
+    answer(run, || {
+        let Some(map) = run.world.map_ref(map) else {
+            return Err(run.trap_here(TrapKind::BadArgument).with_info(12 << 8 | 2));
+        };
+        if run.tail_calls.get() >= MAX_TAIL_CALLS {
+            return Ok(0);
+        }
+        let Some(image) = map.prog_at(index as u32).and_then(|id| run.world.prog(id)) else {
+            return Ok(0);
+        };
+        let Some(image) = image.as_any().downcast_ref() else {
+            return Err(run.trap_here(TrapKind::Unsupported));
+        };
+        if run.counter.get() < 0 {
+            return Err(run.trap_here(TrapKind::BudgetExhausted));
+        }
+        run.tail_calls.set(run.tail_calls.get() + 1);
+        run.image.set(image);
+        Ok(image.tail_entry().addr() as u64)
+    })
+}

@@ -1,0 +1,385 @@
+//! The trampoline, frames on the host's stack, and the ways out to Rust.
+//!
+//! ```text
+//!  Rust ─▶ trampoline ─▶ function ─▶ subprogram …        each: return address, saved r6-r9,
+//!            │               │                            iterations, padding to 16 bytes
+//!            │               ├─▶ helper thunk             (r1-r5 are its arguments)
+//!            │               └─▶ routine ─▶ other thunks  (all registers saved)
+//!            ◀── over ◀──────┴─── when a thunk says that the run is over
+//! ```
+
+use super::asm::{Assembler, Cold, Detour, Routines};
+use super::regs::{R10, R11, native};
+use crate::image::FRAME_STRIDE;
+use crate::masm::Frame;
+use crate::run::layout;
+use crate::thunks::{self, CallThunk, SlowThunk};
+use dynasmrt::{DynamicLabel, DynasmApi, DynasmLabelApi, dynasm};
+use ubpf_abi::TrapKind;
+use ubpf_abi::limits::MAX_LOOPS;
+use ubpf_isa::{AtomicOp, Operand, Reg, RegSet};
+use ubpf_vm::code::OpIndex;
+
+/// What the current function keeps on the host's stack.
+#[derive(Clone, Copy)]
+pub(super) struct NativeFrame {
+    saved: RegSet,
+    iterates: bool,
+    padded: bool,
+}
+
+impl NativeFrame {
+    /// Nothing.
+    pub(super) const EMPTY: Self = Self { saved: RegSet::EMPTY, iterates: false, padded: false };
+
+    fn new(frame: &Frame, saved: RegSet) -> Self {
+        let words = saved.len() + u32::from(frame.iterates);
+        // On entry the stack is 8 bytes off; calls want it aligned.
+        Self { saved, iterates: frame.iterates, padded: frame.calls && words.is_multiple_of(2) }
+    }
+
+    fn saved(self) -> impl DoubleEndedIterator<Item = u8> {
+        let regs = [Reg::R6, Reg::R7, Reg::R8, Reg::R9].into_iter();
+        regs.filter(move |reg| self.saved.contains(*reg)).map(native)
+    }
+
+    /// Offset from the stack pointer of the iterations that are left.
+    pub(super) const fn iterations(self) -> i32 {
+        if self.padded { 8 } else { 0 }
+    }
+}
+
+/// Frames.
+impl Assembler {
+    pub(super) fn enter_frame(
+        &mut self,
+        frame: &Frame,
+        entry: DynamicLabel,
+        tail_entry: Option<DynamicLabel>,
+    ) {
+        // Both entries save the same registers, so that there is one way to leave.
+        let saved = if tail_entry.is_some() { frame.used } else { frame.changed };
+        self.frame = NativeFrame::new(frame, saved);
+        let body = self.ops.new_dynamic_label();
+        if let Some(tail_entry) = tail_entry {
+            dynasm!(self.ops ; .arch x64 ; =>tail_entry);
+            if !frame.used.is_empty() {
+                self.push_frame();
+                for reg in self.frame.saved() {
+                    dynasm!(self.ops ; .arch x64 ; xor Rd(reg), Rd(reg));
+                }
+                dynasm!(self.ops ; .arch x64 ; jmp =>body);
+            }
+        }
+        dynasm!(self.ops ; .arch x64 ; =>entry);
+        self.push_frame();
+        dynasm!(self.ops ; .arch x64 ; =>body);
+        self.clear_stack(frame.stack_bytes);
+    }
+
+    fn push_frame(&mut self) {
+        for reg in self.frame.saved() {
+            dynasm!(self.ops ; .arch x64 ; push Rq(reg));
+        }
+        if self.frame.iterates {
+            dynasm!(self.ops ; .arch x64 ; push DWORD MAX_LOOPS.cast_signed());
+        }
+        if self.frame.padded {
+            dynasm!(self.ops ; .arch x64 ; push rax);
+        }
+    }
+
+    pub(super) fn pop_frame(&mut self) {
+        let words = i32::from(self.frame.iterates) + i32::from(self.frame.padded);
+        if words > 0 {
+            dynasm!(self.ops ; .arch x64 ; add rsp, BYTE (8 * words) as i8);
+        }
+        for reg in self.frame.saved().rev() {
+            dynasm!(self.ops ; .arch x64 ; pop Rq(reg));
+        }
+    }
+
+    /// Clears the bytes below `r10`: 16 at a time, and 8 at the far end.
+    fn clear_stack(&mut self, bytes: u32) {
+        let bytes = bytes.cast_signed();
+        if bytes >= 16 {
+            dynasm!(self.ops ; .arch x64 ; xorps xmm0, xmm0);
+        }
+        for off in (1..=bytes / 16).map(|n| -16 * n) {
+            if let Ok(off) = i8::try_from(off) {
+                dynasm!(self.ops ; .arch x64 ; movups [BYTE rbp + off], xmm0);
+            } else {
+                dynasm!(self.ops ; .arch x64 ; movups [DWORD rbp + off], xmm0);
+            }
+        }
+        if bytes % 16 != 0 {
+            dynasm!(self.ops ; .arch x64 ; mov QWORD [DWORD rbp - bytes], 0);
+        }
+    }
+}
+
+/// Calls.
+impl Assembler {
+    /// Calls a helper, whose arguments are in place.
+    pub(super) fn call_thunk(&mut self, thunk: CallThunk, op: OpIndex) {
+        self.spill_counter();
+        dynasm!(self.ops ; .arch x64
+            ; mov [r12 + layout::FP], rbp
+            ; mov DWORD [r12 + layout::OP], op.0.cast_signed()
+            ; mov r9, r12
+            ; mov rax, QWORD address(thunk as *const ())
+            ; call rax
+        );
+        self.reload_r9();
+        let over = self.routines.over;
+        dynasm!(self.ops ; .arch x64 ; test edx, edx ; jnz =>over);
+    }
+
+    /// Calls a routine: operands in `r11` and `r10`, the value comes back in `r11`.
+    pub(super) fn call_routine(&mut self, routine: DynamicLabel, op: OpIndex) {
+        dynasm!(self.ops ; .arch x64
+            ; mov DWORD [r12 + layout::OP], op.0.cast_signed()
+            ; call =>routine
+        );
+    }
+
+    /// What has to be done in front of a call into a new frame.
+    fn push_callee(&mut self, op: OpIndex, images_change: bool) {
+        let back = self.ops.new_dynamic_label();
+        let exhausted = self.detour(Detour::Raise(TrapKind::BudgetExhausted, op), back);
+        let too_deep = self.detour(Detour::Raise(TrapKind::CallDepth, op), back);
+        if self.counter_in_register() {
+            dynasm!(self.ops ; .arch x64 ; test r9, r9);
+        } else {
+            dynasm!(self.ops ; .arch x64 ; cmp QWORD [r12 + layout::COUNTER], 0);
+        }
+        dynasm!(self.ops ; .arch x64
+            ; js =>exhausted
+            ; cmp rbp, [r12 + layout::LAST_FP]
+            ; jbe =>too_deep
+            ; =>back
+            ; sub rbp, FRAME_STRIDE.cast_signed()
+        );
+        if images_change {
+            dynasm!(self.ops ; .arch x64 ; push QWORD [r12 + layout::IMAGE] ; push rax);
+        }
+    }
+
+    fn pop_callee(&mut self, images_change: bool) {
+        if images_change {
+            dynasm!(self.ops ; .arch x64 ; pop r11 ; pop QWORD [r12 + layout::IMAGE]);
+        }
+        dynasm!(self.ops ; .arch x64 ; add rbp, FRAME_STRIDE.cast_signed());
+    }
+
+    pub(super) fn call_function(&mut self, op: OpIndex, target: DynamicLabel, images_change: bool) {
+        self.push_callee(op, images_change);
+        dynasm!(self.ops ; .arch x64 ; call =>target);
+        self.pop_callee(images_change);
+    }
+
+    pub(super) fn call_through(&mut self, op: OpIndex, target: Reg, images_change: bool) {
+        let target = self.value_of(target, R11);
+        self.copy(R11, target);
+        self.call_routine(self.routines.resolve, op);
+        self.push_callee(op, images_change);
+        dynasm!(self.ops ; .arch x64 ; call r11);
+        self.pop_callee(images_change);
+    }
+
+    pub(super) fn replace_frame(&mut self, op: OpIndex) {
+        let next = self.ops.new_dynamic_label();
+        self.copy(R11, native(Reg::R2));
+        self.copy(R10, native(Reg::R3));
+        self.call_routine(self.routines.tail_call, op);
+        dynasm!(self.ops ; .arch x64 ; test r11, r11 ; jz =>next);
+        self.pop_frame();
+        for reg in [Reg::R0, Reg::R2, Reg::R3, Reg::R4, Reg::R5].map(native) {
+            dynasm!(self.ops ; .arch x64 ; xor Rd(reg), Rd(reg));
+        }
+        dynasm!(self.ops ; .arch x64 ; jmp r11 ; =>next);
+    }
+
+    fn spill_counter(&mut self) {
+        if self.counter_in_register() {
+            dynasm!(self.ops ; .arch x64 ; mov [r12 + layout::COUNTER], r9);
+        }
+    }
+
+    /// Puts into `r9` what belongs there.
+    pub(super) fn reload_r9(&mut self) {
+        if self.counter_in_register() {
+            dynasm!(self.ops ; .arch x64 ; mov r9, [r12 + layout::COUNTER]);
+        } else {
+            dynasm!(self.ops ; .arch x64 ; mov r9, [r12 + layout::HOST_BASE]);
+        }
+    }
+}
+
+/// Absolute address of a function of this process.
+fn address(function: *const ()) -> i64 {
+    function.addr() as i64
+}
+
+/// What stands at the start.
+impl Assembler {
+    pub(super) fn emit_routines(&mut self) {
+        self.emit_trampoline();
+        let Routines { raise, load, store, atomic, load_packet, resolve, tail_call, .. } =
+            self.routines;
+        let routines: [(DynamicLabel, SlowThunk); 7] = [
+            (raise, thunks::raise),
+            (load, thunks::load),
+            (store, thunks::store),
+            (atomic, thunks::atomic),
+            (load_packet, thunks::load_packet),
+            (resolve, thunks::resolve),
+            (tail_call, thunks::tail_call),
+        ];
+        for (label, thunk) in routines {
+            self.emit_routine(label, thunk);
+        }
+    }
+
+    /// See [`entry`](crate::entry) for its type.
+    fn emit_trampoline(&mut self) {
+        self.routines.trampoline = self.ops.offset();
+        let (over, out) = (self.routines.over, self.ops.new_dynamic_label());
+        dynasm!(self.ops ; .arch x64
+            ; push rbp
+            ; push rbx
+            ; push r12
+            ; push r13
+            ; push r14
+            ; push r15
+            ; push rax
+            ; mov r12, rdi
+            ; mov r11, rsi
+            ; mov r10, rdx
+            ; mov [r12 + layout::STACK_POINTER], rsp
+            ; mov rbp, [r12 + layout::FP]
+            ; mov rdi, [r10]
+            ; mov rsi, [r10 + 8]
+            ; mov rdx, [r10 + 16]
+            ; mov rcx, [r10 + 24]
+            ; mov r8, [r10 + 32]
+            ; xor eax, eax
+            ; xor ebx, ebx
+            ; xor r13d, r13d
+            ; xor r14d, r14d
+            ; xor r15d, r15d
+        );
+        self.reload_r9();
+        dynasm!(self.ops ; .arch x64 ; call r11);
+        self.spill_counter();
+        dynasm!(self.ops ; .arch x64
+            ; xor edx, edx
+            ; =>out
+            ; pop rcx
+            ; pop r15
+            ; pop r14
+            ; pop r13
+            ; pop r12
+            ; pop rbx
+            ; pop rbp
+            ; ret
+            ; =>over
+            ; mov rsp, [r12 + layout::STACK_POINTER]
+            ; mov edx, 1
+            ; jmp =>out
+        );
+    }
+
+    fn emit_routine(&mut self, label: DynamicLabel, thunk: SlowThunk) {
+        dynasm!(self.ops ; .arch x64
+            ; =>label
+            ; push rax
+            ; push rcx
+            ; push rdx
+            ; push rsi
+            ; push rdi
+            ; push r8
+        );
+        self.spill_counter();
+        dynasm!(self.ops ; .arch x64
+            ; mov [r12 + layout::FP], rbp
+            ; push rbp
+            ; mov rbp, rsp
+            ; and rsp, BYTE -16
+            ; mov rdi, r12
+            ; mov rsi, r11
+            ; mov rdx, r10
+            ; mov rcx, rax
+            ; mov rax, QWORD address(thunk as *const ())
+            ; call rax
+            ; mov rsp, rbp
+            ; pop rbp
+            ; mov r11, rax
+            ; mov r10, rdx
+        );
+        self.reload_r9();
+        let over = self.routines.over;
+        dynasm!(self.ops ; .arch x64
+            ; pop r8
+            ; pop rdi
+            ; pop rsi
+            ; pop rdx
+            ; pop rcx
+            ; pop rax
+            ; test r10d, r10d
+            ; jnz =>over
+            ; ret
+        );
+    }
+}
+
+/// What stands at the end.
+impl Assembler {
+    pub(super) fn emit_cold(&mut self, cold: &Cold) {
+        let Cold { at, back, what } = *cold;
+        dynasm!(self.ops ; .arch x64 ; =>at);
+        match what {
+            Detour::Charge(ops) => self.emit_charge(ops),
+            Detour::Raise(kind, op) => {
+                dynasm!(self.ops ; .arch x64 ; mov r11d, i32::from(kind as u8));
+                self.call_routine(self.routines.raise, op);
+                return;
+            }
+            Detour::Load(access, dst, _) => {
+                self.emit_guest_address(access.base, access.off);
+                self.call_access_routine(self.routines.load, &access);
+                self.copy(native(dst), R11);
+            }
+            Detour::Store(access, src, _) => {
+                self.emit_guest_address(access.base, access.off);
+                match src {
+                    Operand::Reg(src) => {
+                        let src = self.value_of(src, R10);
+                        self.copy(R10, src);
+                    }
+                    Operand::Imm(imm) => {
+                        dynasm!(self.ops ; .arch x64 ; mov r10, DWORD imm);
+                    }
+                }
+                self.call_access_routine(self.routines.store, &access);
+            }
+            Detour::Atomic(access, op, src) => {
+                self.emit_guest_address(access.base, access.off);
+                let operand = self.value_of(src, R10);
+                self.copy(R10, operand);
+                self.call_access_routine(self.routines.atomic, &access);
+                if op == AtomicOp::Cmpxchg {
+                    self.copy(native(Reg::R0), R11);
+                } else if op.old_value_to(src).is_some() {
+                    self.copy(native(src), R11);
+                }
+            }
+        }
+        dynasm!(self.ops ; .arch x64 ; jmp =>back);
+    }
+
+    fn call_access_routine(&mut self, routine: DynamicLabel, access: &crate::masm::Access) {
+        dynasm!(self.ops ; .arch x64 ; mov DWORD [r12 + layout::PLACE], i32::from(access.place));
+        self.call_routine(routine, access.op);
+    }
+}

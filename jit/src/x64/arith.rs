@@ -1,0 +1,222 @@
+//! Arithmetic.
+
+use super::asm::Assembler;
+use super::regs::{R10, R11, RAX, RCX, RDX, native};
+use dynasmrt::{DynasmApi, DynasmLabelApi, dynasm};
+use ubpf_isa::{AluOp, Operand, Reg, Width};
+
+/// `$name dst, src` in the width, with the shortest immediate.
+macro_rules! binary {
+    ($masm:expr, $name:tt, $width:expr, $dst:expr, $src:expr) => {{
+        let dst = native($dst);
+        match ($width, $src) {
+            (width, Operand::Reg(src)) => {
+                let src = $masm.value_of(src, R11);
+                match width {
+                    Width::W32 => dynasm!($masm.ops ; .arch x64 ; $name Rd(dst), Rd(src)),
+                    Width::W64 => dynasm!($masm.ops ; .arch x64 ; $name Rq(dst), Rq(src)),
+                }
+            }
+            (width, Operand::Imm(imm)) => match (width, i8::try_from(imm)) {
+                (Width::W32, Ok(imm)) => {
+                    dynasm!($masm.ops ; .arch x64 ; $name Rd(dst), BYTE imm)
+                }
+                (Width::W32, Err(_)) => {
+                    dynasm!($masm.ops ; .arch x64 ; $name Rd(dst), DWORD imm)
+                }
+                (Width::W64, Ok(imm)) => {
+                    dynasm!($masm.ops ; .arch x64 ; $name Rq(dst), BYTE imm)
+                }
+                (Width::W64, Err(_)) => {
+                    dynasm!($masm.ops ; .arch x64 ; $name Rq(dst), DWORD imm)
+                }
+            },
+        }
+    }};
+}
+
+/// Shifts by a constant, by a register with BMI2, and by a register without.
+macro_rules! shift {
+    ($masm:expr, $name:tt, $bmi2:tt, $width:expr, $dst:expr, $src:expr) => {{
+        let dst = native($dst);
+        match ($width, $src) {
+            (Width::W32, Operand::Imm(imm)) => {
+                let count = (imm as u8 % 32) as i8;
+                dynasm!($masm.ops ; .arch x64 ; $name Rd(dst), BYTE count);
+            }
+            (Width::W64, Operand::Imm(imm)) => {
+                let count = (imm as u8 % 64) as i8;
+                dynasm!($masm.ops ; .arch x64 ; $name Rq(dst), BYTE count);
+            }
+            (width, Operand::Reg(src)) => {
+                let src = $masm.value_of(src, R11);
+                match width {
+                    Width::W32 if $masm.has_bmi2 => {
+                        dynasm!($masm.ops ; .arch x64 ; $bmi2 Rd(dst), Rd(dst), Rd(src));
+                    }
+                    Width::W64 if $masm.has_bmi2 => {
+                        dynasm!($masm.ops ; .arch x64 ; $bmi2 Rq(dst), Rq(dst), Rq(src));
+                    }
+                    width => {
+                        // The count must be in cl, which may be either operand.
+                        $masm.copy(R10, dst);
+                        $masm.copy(R11, src);
+                        dynasm!($masm.ops ; .arch x64 ; xchg rcx, r11);
+                        match width {
+                            Width::W32 => dynasm!($masm.ops ; .arch x64 ; $name r10d, cl),
+                            Width::W64 => dynasm!($masm.ops ; .arch x64 ; $name r10, cl),
+                        }
+                        $masm.copy(RCX, R11);
+                        $masm.copy(dst, R10);
+                    }
+                }
+            }
+        }
+        if $width == Width::W32 && matches!($src, Operand::Imm(imm) if imm % 32 == 0) {
+            // A shift by 0 does not write the register, and its upper half stays.
+            dynasm!($masm.ops ; .arch x64 ; mov Rd(dst), Rd(dst));
+        }
+    }};
+}
+
+impl Assembler {
+    pub(super) fn emit_alu(&mut self, op: AluOp, width: Width, dst: Reg, src: Operand) {
+        match op {
+            AluOp::Add => binary!(self, add, width, dst, src),
+            AluOp::Sub => binary!(self, sub, width, dst, src),
+            AluOp::Or => binary!(self, or, width, dst, src),
+            AluOp::And => binary!(self, and, width, dst, src),
+            AluOp::Xor => binary!(self, xor, width, dst, src),
+            AluOp::Lsh => shift!(self, shl, shlx, width, dst, src),
+            AluOp::Rsh => shift!(self, shr, shrx, width, dst, src),
+            AluOp::Arsh => shift!(self, sar, sarx, width, dst, src),
+            AluOp::Mul => self.emit_mul(width, dst, src),
+            AluOp::Div => self.emit_div(Division { signed: false, modulo: false, width }, dst, src),
+            AluOp::SDiv => self.emit_div(Division { signed: true, modulo: false, width }, dst, src),
+            AluOp::Mod => self.emit_div(Division { signed: false, modulo: true, width }, dst, src),
+            AluOp::SMod => self.emit_div(Division { signed: true, modulo: true, width }, dst, src),
+        }
+    }
+
+    fn emit_mul(&mut self, width: Width, dst: Reg, src: Operand) {
+        let dst = native(dst);
+        match (width, src) {
+            (width, Operand::Reg(src)) => {
+                let src = self.value_of(src, R11);
+                match width {
+                    Width::W32 => dynasm!(self.ops ; .arch x64 ; imul Rd(dst), Rd(src)),
+                    Width::W64 => dynasm!(self.ops ; .arch x64 ; imul Rq(dst), Rq(src)),
+                }
+            }
+            (Width::W32, Operand::Imm(imm)) => {
+                dynasm!(self.ops ; .arch x64 ; imul Rd(dst), Rd(dst), DWORD imm);
+            }
+            (Width::W64, Operand::Imm(imm)) => {
+                dynasm!(self.ops ; .arch x64 ; imul Rq(dst), Rq(dst), DWORD imm);
+            }
+        }
+    }
+
+    /// The machine divides `rdx:rax` and traps where BPF has results of its own: on zero, and on
+    /// the signed quotient that does not fit.
+    fn emit_div(&mut self, division: Division, dst: Reg, src: Operand) {
+        let Division { signed, modulo, width } = division;
+        let dst = native(dst);
+        let special = match src {
+            Operand::Imm(0) => {
+                self.emit_div_by_zero(division, dst);
+                return;
+            }
+            Operand::Imm(-1) if signed => {
+                self.emit_div_by_minus_one(division, dst);
+                return;
+            }
+            Operand::Imm(imm) => {
+                self.load_constant(R11, i64::from(imm).cast_unsigned());
+                false
+            }
+            Operand::Reg(src) => {
+                let src = self.value_of(src, R11);
+                self.copy(R11, src);
+                true
+            }
+        };
+        let (zero, minus_one, done) = (self.new_label(), self.new_label(), self.new_label());
+        if special {
+            match width {
+                Width::W32 => dynasm!(self.ops ; .arch x64 ; test r11d, r11d ; jz =>zero),
+                Width::W64 => dynasm!(self.ops ; .arch x64 ; test r11, r11 ; jz =>zero),
+            }
+            if signed {
+                match width {
+                    Width::W32 => dynasm!(self.ops ; .arch x64 ; cmp r11d, BYTE -1),
+                    Width::W64 => dynasm!(self.ops ; .arch x64 ; cmp r11, BYTE -1),
+                }
+                dynasm!(self.ops ; .arch x64 ; je =>minus_one);
+            }
+        }
+        let (keep_rax, keep_rdx) = (dst != RAX, dst != RDX);
+        if keep_rax {
+            self.copy(R10, RAX);
+        }
+        if keep_rdx {
+            dynasm!(self.ops ; .arch x64 ; push rdx);
+        }
+        self.copy(RAX, dst);
+        match (width, signed) {
+            (Width::W32, false) => dynasm!(self.ops ; .arch x64 ; xor edx, edx ; div r11d),
+            (Width::W64, false) => dynasm!(self.ops ; .arch x64 ; xor edx, edx ; div r11),
+            (Width::W32, true) => dynasm!(self.ops ; .arch x64 ; cdq ; idiv r11d),
+            (Width::W64, true) => dynasm!(self.ops ; .arch x64 ; cqo ; idiv r11),
+        }
+        self.copy(R11, if modulo { RDX } else { RAX });
+        if keep_rdx {
+            dynasm!(self.ops ; .arch x64 ; pop rdx);
+        }
+        if keep_rax {
+            self.copy(RAX, R10);
+        }
+        self.copy(dst, R11);
+        if special {
+            dynasm!(self.ops ; .arch x64 ; jmp =>done ; =>zero);
+            self.emit_div_by_zero(division, dst);
+            if signed {
+                dynasm!(self.ops ; .arch x64 ; jmp =>done ; =>minus_one);
+                self.emit_div_by_minus_one(division, dst);
+            }
+            dynasm!(self.ops ; .arch x64 ; =>done);
+        }
+    }
+
+    /// The quotient is 0, the remainder what was to be divided.
+    fn emit_div_by_zero(&mut self, division: Division, dst: u8) {
+        match division {
+            Division { modulo: false, .. } => {
+                dynasm!(self.ops ; .arch x64 ; xor Rd(dst), Rd(dst));
+            }
+            Division { width: Width::W32, .. } => {
+                dynasm!(self.ops ; .arch x64 ; mov Rd(dst), Rd(dst));
+            }
+            Division { width: Width::W64, .. } => {}
+        }
+    }
+
+    /// The quotient is the negative, which wraps; the remainder is 0.
+    fn emit_div_by_minus_one(&mut self, division: Division, dst: u8) {
+        match division {
+            Division { modulo: true, .. } => {
+                dynasm!(self.ops ; .arch x64 ; xor Rd(dst), Rd(dst));
+            }
+            Division { width: Width::W32, .. } => dynasm!(self.ops ; .arch x64 ; neg Rd(dst)),
+            Division { width: Width::W64, .. } => dynasm!(self.ops ; .arch x64 ; neg Rq(dst)),
+        }
+    }
+}
+
+/// Which division.
+#[derive(Clone, Copy)]
+struct Division {
+    signed: bool,
+    modulo: bool,
+    width: Width,
+}
