@@ -1,6 +1,7 @@
 //! Records that programs send to user space, read from memory shared with the kernel.
 
-use super::sys::{self, Shared};
+use super::shared::{Shared, page_bytes};
+use super::sys;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use ubpf_abi::Errno;
 
@@ -25,7 +26,7 @@ impl RingBuffer {
     const HEADER_BYTES: u64 = 8;
 
     pub(super) fn map(fd: BorrowedFd<'_>, bytes: u32) -> Result<Self, Errno> {
-        let page = sys::page_bytes();
+        let page = page_bytes();
         let data = bytes as usize;
         Ok(Self {
             consumer: Shared::map(fd, 0, page, true)?,
@@ -36,7 +37,7 @@ impl RingBuffer {
 
     /// Takes all complete records.
     pub(super) fn drain(&mut self) -> Vec<Vec<u8>> {
-        let page = sys::page_bytes();
+        let page = page_bytes();
         let mut records = Vec::new();
         let mut pos = self.consumer.load_u64(0);
         while pos < self.producer.load_u64(0) {
@@ -82,7 +83,7 @@ impl PerfBuffer {
     const HEADER_BYTES: usize = 8;
 
     pub(super) fn open() -> Result<Self, Errno> {
-        let page = sys::page_bytes();
+        let page = page_bytes();
         let event = sys::perf_bpf_output(0)?;
         let shared = Shared::map(event.as_fd(), 0, page * (1 + Self::DATA_PAGES), true)?;
         Ok(Self { event, shared, bytes: (page * Self::DATA_PAGES) as u64 })
@@ -90,7 +91,7 @@ impl PerfBuffer {
 
     /// `len` bytes of the ring from position `pos`, which may wrap.
     fn read(&self, pos: u64, len: usize) -> Vec<u8> {
-        let page = sys::page_bytes();
+        let page = page_bytes();
         let from = usize::try_from(pos % self.bytes).unwrap_or(0);
         let until_end = usize::try_from(self.bytes).unwrap_or(0) - from;
         let mut out = self.shared.read(page + from, len.min(until_end));

@@ -65,7 +65,6 @@ impl KernelMap {
             name: &def.name,
             btf: types(def, btf),
             map_extra: def.extra,
-            values: if map_type.is_percpu() { possible_cpus() } else { 1 },
         })?;
         if let MapInit::Data { section, bytes } = &def.init {
             fd.update(&[0; 4], bytes, 0)?;

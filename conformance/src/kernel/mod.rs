@@ -10,6 +10,7 @@ mod machine;
 mod map;
 pub mod probe;
 mod prog;
+mod shared;
 mod sys;
 mod world;
 

@@ -1,16 +1,17 @@
-//! The crate's only unsafe code: bpf(2), perf_event_open(2), mmap(2) behind safe functions.
+//! bpf(2) and two more system calls behind safe functions.
 //!
 //! bpf(2) takes one struct of integers a command, some of which are addresses of buffers. Every
 //! function here builds that struct from slices it holds borrowed for the duration of the call, with
 //! lengths that the kernel is told or knows from the map's definition; nothing else reaches the
-//! kernel. Shared memory (ring buffers) is only read and written through atomics.
+//! kernel. Together with [`shared`](super::shared) this is the crate's only unsafe code.
 #![allow(unsafe_code)]
 
+use super::possible_cpus;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
-use std::ptr::NonNull;
-use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
+
 use ubpf_abi::Errno;
+use ubpf_abi::map::MapType;
 use ubpf_isa::Slot;
 
 /// `enum bpf_cmd`, the commands used here.
@@ -47,7 +48,7 @@ unsafe fn bpf<A>(cmd: Cmd, attr: &mut A) -> Result<i32, Errno> {
     i32::try_from(ret).ok().filter(|&r| r >= 0).ok_or_else(last_errno)
 }
 
-fn last_errno() -> Errno {
+pub fn last_errno() -> Errno {
     let raw = io::Error::last_os_error().raw_os_error();
     Errno(raw.and_then(|e| u16::try_from(e).ok()).unwrap_or(Errno::EINVAL.0))
 }
@@ -96,8 +97,6 @@ pub struct MapCreate<'a> {
     pub name: &'a str,
     pub btf: Option<MapBtf<'a>>,
     pub map_extra: u64,
-    /// Values that one user-space access transfers: possible CPUs for per-CPU types, otherwise 1.
-    pub values: usize,
 }
 
 /// Key and value types of a map.
@@ -171,15 +170,14 @@ impl MapFd {
             map_extra: spec.map_extra,
             ..MapCreateAttr::default()
         };
-        let one = if spec.values == 1 {
-            spec.value_size as usize
-        } else {
-            (spec.value_size as usize).next_multiple_of(8)
-        };
         // SAFETY: the struct is that of the command and holds no addresses.
         let fd = owned(unsafe { bpf(Cmd::MapCreate, &mut attr) }?);
-        // At least 8 bytes: maps of maps and the like transfer an id whatever their value size.
-        let value_bytes = one.saturating_mul(spec.values).max(8);
+        // Per-CPU types transfer a value for each possible CPU, rounded up to 8 bytes; so do, for
+        // all we know, types we do not know. Maps of maps and the like transfer an id.
+        let percpu = MapType::from_id(spec.map_type).is_none_or(MapType::is_percpu);
+        let values = if percpu { possible_cpus() } else { 1 };
+        let one = (spec.value_size as usize).next_multiple_of(8).max(8);
+        let value_bytes = one.saturating_mul(values);
         Ok(Self { fd, key_size: spec.key_size as usize, value_bytes })
     }
 
@@ -456,89 +454,6 @@ pub fn test_run(prog: BorrowedFd<'_>, args: TestRunArgs<'_>) -> Result<TestRunNu
     })
 }
 
-/// Memory shared with the kernel, accessed through atomics only.
-pub struct Shared {
-    base: NonNull<u8>,
-    bytes: usize,
-    writable: bool,
-}
-
-impl Shared {
-    /// Maps `bytes` of `fd` from `offset`, both multiples of the page size.
-    pub fn map(
-        fd: BorrowedFd<'_>,
-        offset: usize,
-        bytes: usize,
-        writable: bool,
-    ) -> Result<Self, Errno> {
-        let prot = libc::PROT_READ | if writable { libc::PROT_WRITE } else { 0 };
-        let offset = libc::off_t::try_from(offset).map_err(|_| Errno::EINVAL)?;
-        // SAFETY: a new mapping at an address of the kernel's choice disturbs nothing.
-        let base = unsafe {
-            libc::mmap(std::ptr::null_mut(), bytes, prot, libc::MAP_SHARED, fd.as_raw_fd(), offset)
-        };
-        if base == libc::MAP_FAILED {
-            return Err(last_errno());
-        }
-        let base = NonNull::new(base.cast()).ok_or(Errno::ENOMEM)?;
-        Ok(Self { base, bytes, writable })
-    }
-
-    /// The address of `N` bytes at `off`, aligned to `N`, if they lie inside.
-    fn at<const N: usize>(&self, off: usize) -> Option<NonNull<u8>> {
-        let end = off.checked_add(N)?;
-        if end > self.bytes || !off.is_multiple_of(N) {
-            return None;
-        }
-        // SAFETY: `off` lies inside the mapping.
-        Some(unsafe { self.base.add(off) })
-    }
-
-    /// The 64-bit number at `off`, with acquire ordering; 0 outside the mapping.
-    pub fn load_u64(&self, off: usize) -> u64 {
-        self.at::<8>(off).map_or(0, |p| {
-            // SAFETY: eight aligned bytes inside a mapping that lives as long as `self`.
-            unsafe { AtomicU64::from_ptr(p.as_ptr().cast()) }.load(Ordering::Acquire)
-        })
-    }
-
-    /// The 32-bit number at `off`, with acquire ordering; 0 outside the mapping.
-    pub fn load_u32(&self, off: usize) -> u32 {
-        self.at::<4>(off).map_or(0, |p| {
-            // SAFETY: four aligned bytes inside a mapping that lives as long as `self`.
-            unsafe { AtomicU32::from_ptr(p.as_ptr().cast()) }.load(Ordering::Acquire)
-        })
-    }
-
-    /// Stores a 64-bit number with release ordering, where the mapping is writable.
-    pub fn store_u64(&self, off: usize, value: u64) {
-        if let (Some(p), true) = (self.at::<8>(off), self.writable) {
-            // SAFETY: as in `load_u64`, and the mapping is writable.
-            unsafe { AtomicU64::from_ptr(p.as_ptr().cast()) }.store(value, Ordering::Release);
-        }
-    }
-
-    /// Copies `bytes` bytes from `off`, as many as lie inside.
-    pub fn read(&self, off: usize, bytes: usize) -> Vec<u8> {
-        let end = off.saturating_add(bytes).min(self.bytes);
-        (off..end)
-            .map_while(|i| self.at::<1>(i))
-            .map(|p| {
-                // SAFETY: a byte inside the mapping.
-                unsafe { AtomicU8::from_ptr(p.as_ptr()) }.load(Ordering::Relaxed)
-            })
-            .collect()
-    }
-}
-
-impl Drop for Shared {
-    fn drop(&mut self) {
-        // SAFETY: the mapping is this value's own, and no reference into it outlives it. A
-        // failure would only leak it.
-        unsafe { libc::munmap(self.base.as_ptr().cast(), self.bytes) };
-    }
-}
-
 /// `struct perf_event_attr` up to its first published size (`PERF_ATTR_SIZE_VER0`).
 #[repr(C)]
 #[derive(Default)]
@@ -599,11 +514,4 @@ pub fn pin_thread(cpu: usize) -> Result<(), Errno> {
         0 => Ok(()),
         _ => Err(last_errno()),
     }
-}
-
-/// Bytes in a page of memory.
-pub fn page_bytes() -> usize {
-    // SAFETY: takes and returns numbers only.
-    let bytes = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
-    usize::try_from(bytes).unwrap_or(4096)
 }
