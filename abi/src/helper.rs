@@ -63,6 +63,8 @@ pub enum SockKind {
 pub enum ArgKind {
     /// Any initialised value, pointers included.
     Anything,
+    /// Whatever the register holds, nothing included: a format string decides whether it is read.
+    Unchecked,
     /// The program's context, unmodified.
     Ctx,
     /// A map, on which the helper performs its [`HelperDecl::map_op`].
@@ -179,11 +181,7 @@ impl Arg {
     /// An argument that must not be null and is not released.
     #[must_use]
     pub const fn new(kind: ArgKind) -> Self {
-        Self {
-            kind,
-            nullable: false,
-            release: false,
-        }
+        Self { kind, nullable: false, release: false }
     }
 
     /// Null is allowed as well.
@@ -242,11 +240,7 @@ impl Ret {
     /// A return value that is never null and carries no reference.
     #[must_use]
     pub const fn new(kind: RetKind) -> Self {
-        Self {
-            kind,
-            nullable: false,
-            acquire: false,
-        }
+        Self { kind, nullable: false, acquire: false }
     }
 
     /// Null is possible.

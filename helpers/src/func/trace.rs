@@ -4,7 +4,7 @@ use super::bprintf::{self, Args, Text};
 use super::group::BASE;
 use crate::env;
 use ubpf_abi::Errno;
-use ubpf_vm::call::{CallCx, MemRead, MemReadOrEmpty};
+use ubpf_vm::call::{CallCx, MemRead, MemReadOrEmpty, Unchecked};
 use ubpf_vm::helper;
 use ubpf_vm::registry::HelperDef;
 
@@ -22,11 +22,11 @@ const MAX_LINE_BYTES: usize = 1024;
 fn trace_printk(
     cx: &mut CallCx<'_>,
     format: MemRead,
-    arg1: u64,
-    arg2: u64,
-    arg3: u64,
+    arg1: Unchecked,
+    arg2: Unchecked,
+    arg3: Unchecked,
 ) -> Result<u32, Errno> {
-    print(cx, &format, &Args::new(&[arg1, arg2, arg3]))
+    print(cx, &format, &Args::new(&[arg1.0, arg2.0, arg3.0]))
 }
 
 fn trace_vprintk(

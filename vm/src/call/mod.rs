@@ -60,7 +60,7 @@ pub use arg::{
     CtxArg, DynptrAny, DynptrInitLocal, DynptrInitRingbuf, DynptrRingbuf, FixedMem, HelperArg,
     KptrField, MapKey, MapRef, MapValueIn, MapValueOut, MemRead, MemReadOrEmpty, MemReadWrite,
     MemReadWriteOrEmpty, MemWrite, MemWriteOrEmpty, PercpuBtfPtr, Ptr, Released, Sock, SockCommon,
-    SpinLock, StackPtr, TcpSock, Timer, Unaligned, XdpSock,
+    SpinLock, StackPtr, TcpSock, Timer, Unaligned, Unchecked, XdpSock,
 };
 pub use body::{ArgList, HelperBody, args_of, invoke, ret_of, signature_of, version};
 pub use ret::{

@@ -132,6 +132,21 @@ macro_rules! scalars {
 }
 scalars!(u64 i64 u32 i32);
 
+/// An argument that a format string may or may not ask for, so that the register need not hold
+/// anything.
+#[derive(Clone, Copy, Debug)]
+pub struct Unchecked(pub u64);
+
+impl ArgShape for Unchecked {
+    const ARG: Arg = Arg::new(ArgKind::Unchecked);
+}
+
+impl HelperArg<'_> for Unchecked {
+    fn read(regs: &mut ArgReader<'_, '_>) -> Result<Self, Trap> {
+        Ok(Self(regs.take()))
+    }
+}
+
 impl<T: ArgShape> ArgShape for Option<T> {
     const ARG: Arg = T::ARG.or_null();
     const SIZE: Option<Arg> = T::SIZE;
