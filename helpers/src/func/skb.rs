@@ -140,7 +140,7 @@ fn skb_change_type(cx: &mut CallCx<'_>, _: CtxArg, pkt_type: u32) -> Result<(), 
 
 fn skb_change_proto(cx: &mut CallCx<'_>, _: CtxArg, proto: u32, flags: u64) -> Result<(), Fail> {
     let skb = skb(cx)?;
-    let proto = u16::from_be(proto as u16);
+    let proto = (proto as u16).swap_bytes();
     Ok(if flags == 0 { skb.change_proto(proto) } else { Err(Errno::EINVAL) }?)
 }
 
@@ -155,7 +155,7 @@ fn skb_adjust_room(
 }
 
 fn skb_vlan_push(cx: &mut CallCx<'_>, _: CtxArg, proto: u32, tci: u32) -> Result<(), Fail> {
-    Ok(skb(cx)?.vlan_push(u16::from_be(proto as u16), tci as u16)?)
+    Ok(skb(cx)?.vlan_push((proto as u16).swap_bytes(), tci as u16)?)
 }
 
 fn skb_vlan_pop(cx: &mut CallCx<'_>, _: CtxArg) -> Result<(), Fail> {

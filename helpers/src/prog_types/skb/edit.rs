@@ -1,7 +1,7 @@
 //! What helpers do to a socket buffer: room made and taken away, tags, and the sum over it all.
 
 use super::headers::{is_vlan, protocol_of};
-use super::{Checksum, ETH_HLEN, ETH_P_8021AD, ETH_P_8021Q, ETH_P_IP, ETH_P_IPV6, Skb, VlanTag};
+use super::{Checksum, ETH_HLEN, ETH_P_8021Q, ETH_P_IP, ETH_P_IPV6, Skb, VlanTag};
 use crate::func::csum;
 use crate::prog_types::ctx::refuse;
 use ubpf_abi::Errno;
@@ -139,6 +139,7 @@ impl Skb {
         self.push(by)?;
         self.packet.zero(0, by).ok_or(Errno::ENOMEM)?;
         self.headers.mac = self.packet.data_off();
+        self.headers.count_mac_len();
         self.show();
         Ok(())
     }
@@ -176,9 +177,10 @@ impl Skb {
             Room::DECAP_L3_IPV6 => 40,
             _ => return Err(Errno::EINVAL),
         };
-        let network_len = i64::from(self.len()) - self.network_off();
+        // Where headers were cut off, the kernel's difference wraps, and nothing is too short.
+        let network_len = self.len().wrapping_sub(self.network_off() as u32);
         let fits = if shrink {
-            i64::from(len) < network_len && network_len - i64::from(len) >= min_len.into()
+            len < network_len && network_len - len >= min_len
         } else {
             self.len() + len <= MAX_LEN || self.gso.size != 0
         };
@@ -286,6 +288,7 @@ impl Skb {
         }
         let proto = if is_vlan(proto) { proto } else { ETH_P_8021Q };
         self.vlan = Some(VlanTag { proto, tci });
+        self.headers.count_mac_len();
         self.show();
         Ok(())
     }
@@ -296,6 +299,7 @@ impl Skb {
     /// `ENOMEM` for a packet too short to have the tag it announces.
     pub fn vlan_pop(&mut self) -> Result<(), Errno> {
         let popped = self.pop_tags();
+        self.headers.count_mac_len();
         self.show();
         popped
     }
@@ -381,16 +385,21 @@ impl Skb {
         }
     }
 
-    /// The protocol behind any VLAN tags in the packet.
+    /// The protocol behind any VLAN tags in the packet, 0 where they do not end. The first tag is
+    /// looked for where the counted link-layer header ends, which may well be elsewhere.
     #[must_use]
     pub fn inner_protocol(&self) -> u16 {
-        let mut protocol = self.protocol;
-        let mut off = self.network_off() - i64::from(ETH_HLEN) + i64::from(VLAN_OFF) + 4;
-        while matches!(protocol, ETH_P_8021Q | ETH_P_8021AD) {
-            let Some(next) = self.load_from(off, 0, 2) else { break };
-            protocol = next.iter().fold(0, |value, &byte| value << 8 | u16::from(byte));
-            off += i64::from(VLAN_HLEN);
+        const MAX_TAGS: usize = 7;
+        if !is_vlan(self.protocol) {
+            return self.protocol;
         }
-        protocol
+        let first = match self.headers.mac_len {
+            0 => ETH_HLEN,
+            len => len.saturating_sub(VLAN_HLEN),
+        };
+        let tags = (first..).step_by(VLAN_HLEN as usize).take(MAX_TAGS);
+        let inner = tags.map_while(|off| self.packet.read_array::<4>(off));
+        let protocols = inner.map(|[_, _, high, low]| u16::from_be_bytes([high, low]));
+        protocols.into_iter().find(|&protocol| !is_vlan(protocol)).unwrap_or(0)
     }
 }

@@ -12,6 +12,8 @@ pub(super) struct Headers {
     pub network: u32,
     /// Not known until something sets it.
     pub transport: Option<i64>,
+    /// Bytes between the two, as the kernel keeps them beside: 0 until something counts them.
+    pub mac_len: u32,
 }
 
 impl Headers {
@@ -21,7 +23,13 @@ impl Headers {
 
     /// Those of a frame that begins at `mac`.
     pub const fn of_frame(mac: u32, mac_len: u32) -> Self {
-        Self { head: mac as i64 - Self::PAD_BYTES, mac, network: mac + mac_len, transport: None }
+        Self {
+            head: mac as i64 - Self::PAD_BYTES,
+            mac,
+            network: mac + mac_len,
+            transport: None,
+            mac_len: 0,
+        }
     }
 
     /// Makes headroom for `by` bytes in front of `data` in the kernel's buffer.
@@ -38,6 +46,11 @@ impl Headers {
         }
     }
 
+    /// Counts the bytes between link-layer and network header.
+    pub const fn count_mac_len(&mut self) {
+        self.mac_len = self.network.saturating_sub(self.mac);
+    }
+
     /// All of them `by` bytes further.
     pub fn shifted(self, by: u32) -> Self {
         Self {
@@ -45,6 +58,7 @@ impl Headers {
             mac: self.mac.saturating_add(by),
             network: self.network.saturating_add(by),
             transport: self.transport.map(|t| t + i64::from(by)),
+            ..self
         }
     }
 }

@@ -26,16 +26,17 @@ impl Skb {
     fn set_congested_v4(&mut self) -> Option<bool> {
         const CHECKSUM_OFF: u32 = 10;
         let start = self.network_start(20)?;
-        let [version, class] = self.packet.read_array(start)?;
+        let [_, class] = self.packet.read_array(start)?;
         if matches!(class & CE, 0 | CE) {
             return Some(class & CE == CE);
         }
-        let new = class | CE;
+        // The header's sum grows by one or two. Added like this, as the kernel does it, a checksum
+        // of 0 can become 0xffff.
+        let less = 0xfffb + ((u16::from(class) + 1) & u16::from(CE));
         let field = u16::from_le_bytes(self.packet.read_array(start + CHECKSUM_OFF)?);
-        let (from, to) = ([version, class], [version, new]);
-        let field = csum::replace_u16(field, u16::from_le_bytes(from), u16::from_le_bytes(to));
+        let field = csum::add_u16(field, less.swap_bytes());
         self.packet.write(start + CHECKSUM_OFF, &field.to_le_bytes())?;
-        self.packet.write(start, &to)?;
+        self.packet.write(start + 1, &[class | CE])?;
         Some(true)
     }
 
@@ -49,7 +50,7 @@ impl Skb {
         let marked = first | u32::from(CE) << 20;
         self.packet.write(start, &marked.to_be_bytes())?;
         if let Checksum::Complete(sum) = self.checksum {
-            let sum = csum::add(csum::sub(sum, first.to_be()), marked.to_be());
+            let sum = csum::add(csum::sub(sum, first.swap_bytes()), marked.swap_bytes());
             self.set_checksum(Checksum::Complete(sum));
         }
         Some(true)

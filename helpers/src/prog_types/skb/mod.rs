@@ -266,10 +266,10 @@ impl Skb {
         let vlan = self.vlan.unwrap_or(VlanTag { proto: 0, tci: 0 });
         self.show_field(Field::Len, self.packet.len());
         self.show_field(Field::PktType, u32::from(self.pkt_type));
-        self.show_field(Field::Protocol, u32::from(self.protocol.to_be()));
+        self.show_field(Field::Protocol, u32::from(self.protocol.swap_bytes()));
         self.show_field(Field::VlanPresent, u32::from(self.vlan.is_some()));
         self.show_field(Field::VlanTci, u32::from(vlan.tci));
-        self.show_field(Field::VlanProto, u32::from(vlan.proto.to_be()));
+        self.show_field(Field::VlanProto, u32::from(vlan.proto.swap_bytes()));
         self.show_field(Field::Hash, self.hash.unwrap_or(0));
         self.show_field(Field::Data, self.packet.data_addr().0);
         self.show_field(Field::DataEnd, self.packet.end_addr().0);
