@@ -14,6 +14,9 @@ use ubpf_isa::{
 /// Words of memory that a random program works on.
 pub const WORDS: usize = 8;
 
+/// Instructions at the start of a random program that give its registers and stack their contents.
+pub const PROLOGUE: usize = NUMBERS.len() + STACK_WORDS + 2;
+
 /// A small generator of numbers, so that a seed says everything (xorshift64*).
 #[derive(Clone, Debug)]
 pub struct Random(u64);
