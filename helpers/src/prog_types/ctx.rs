@@ -2,6 +2,7 @@
 
 use ubpf_abi::Errno;
 use ubpf_abi::ctx::{CtxAccess, CtxField, CtxLayout, CtxWidth};
+use ubpf_abi::prog_type::ProgType;
 use ubpf_vm::mem::MemError;
 use ubpf_vm::run::{Input, InputError};
 
@@ -16,6 +17,12 @@ pub fn refuse(errno: Errno, message: impl Into<String>) -> InputError {
 /// A refusal because guest memory could not be had.
 pub fn no_memory(error: &MemError) -> InputError {
     refuse(error.errno(), error.to_string())
+}
+
+/// A refusal because the kernel's test-run does not run programs of this type.
+pub fn no_test_run(prog_type: ProgType) -> InputError {
+    let message = format!("programs of type {prog_type} have no test run; they can be verified");
+    refuse(Errno::ENOTSUPP, message)
 }
 
 /// The context that `input` brings, as `N` bytes of the UAPI struct, or `None` when it brings

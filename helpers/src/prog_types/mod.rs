@@ -3,6 +3,7 @@
 
 pub mod cgroup_skb;
 mod ctx;
+pub mod lwt;
 pub mod packet;
 pub mod sched;
 pub mod skb;
@@ -12,5 +13,14 @@ pub mod xdp;
 use ubpf_vm::registry::ProgTypeDef;
 
 /// Every program type that can be run.
-pub const ALL: &[ProgTypeDef] =
-    &[socket_filter::DEF, sched::CLS, sched::ACT, xdp::DEF, cgroup_skb::DEF];
+pub const ALL: &[ProgTypeDef] = &[
+    socket_filter::DEF,
+    sched::CLS,
+    sched::ACT,
+    xdp::DEF,
+    cgroup_skb::DEF,
+    lwt::IN,
+    lwt::OUT,
+    lwt::XMIT,
+    lwt::SEG6LOCAL,
+];
