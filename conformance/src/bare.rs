@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 use ubpf::vm::engine::{Call, CompileError, Engine, Image, Thread};
+use ubpf::vm::interp::Interp;
 use ubpf::vm::lower::{LowerError, Target, lower};
 use ubpf::vm::mem::{Cage, Fault, MemError, Region, RegionKind, RegionSpec};
 use ubpf::vm::run::{Cpu, NoState, Outcome};
@@ -38,16 +39,16 @@ pub struct Bare {
 }
 
 impl Bare {
-    /// Has an engine make a program ready, with a copy of `memory`. Helpers are Linux's.
+    /// Makes a program ready, with a copy of `memory`. Helpers are Linux's.
     ///
     /// # Errors
     /// [`BareError`] when it is no valid program.
-    pub fn new(engine: &dyn Engine, slots: Vec<Slot>, memory: &[u8]) -> Result<Self, BareError> {
+    pub fn new(slots: Vec<Slot>, memory: &[u8]) -> Result<Self, BareError> {
         let world = World::new(Cage::new()?, Kernel::V6_18, 1, Box::new(()));
         let program = Arc::new(Program::from_slots(ProgType::SocketFilter, slots));
         let registry = ubpf::linux();
         let code = lower(&program, Target { registry: &registry, world: &world, maps: &[] })?;
-        let image = engine.compile(Arc::new(code))?;
+        let image = Interp.compile(Arc::new(code))?;
         let thread = Thread::new(&world, Cpu(0))?;
         let memory = match memory {
             [] => None,

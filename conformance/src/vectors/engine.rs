@@ -4,7 +4,6 @@ use super::kernel::Outcome;
 use super::{Memory, Row};
 use crate::bare::{Bare, BareError};
 use std::sync::Arc;
-use ubpf::vm::engine::Engine as Executor;
 use ubpf::{Engine, Input, InstantiateError, RunError};
 use ubpf_abi::Trap;
 use ubpf_abi::object::{Function, Object, SectionInfo};
@@ -35,10 +34,10 @@ pub enum VectorError {
 ///
 /// # Errors
 /// [`VectorError`] when there is no result.
-pub fn run(executor: &Arc<dyn Executor>, slots: &[Slot], row: &Row) -> Result<Outcome, VectorError> {
+pub fn run(slots: &[Slot], row: &Row) -> Result<Outcome, VectorError> {
     match &row.input {
-        Memory::Words(_) => run_on_memory(&**executor, slots, &row.input.bytes()),
-        Memory::Packet(packet) => run_on_packet(executor, slots, packet),
+        Memory::Words(_) => run_on_memory(slots, &row.input.bytes()),
+        Memory::Packet(packet) => run_on_packet(slots, packet),
     }
 }
 
@@ -48,23 +47,15 @@ pub fn refuses(slots: &[Slot]) -> bool {
     Bare::new(slots.to_vec(), &[]).is_err()
 }
 
-fn run_on_memory(
-    executor: &dyn Executor,
-    slots: &[Slot],
-    memory: &[u8],
-) -> Result<Outcome, VectorError> {
-    let mut bare = Bare::new(executor, slots.to_vec(), memory)?;
+fn run_on_memory(slots: &[Slot], memory: &[u8]) -> Result<Outcome, VectorError> {
+    let mut bare = Bare::new(slots.to_vec(), memory)?;
     let result = bare.run().result?;
     let bytes = bare.memory()?;
     let (words, _) = bytes.as_chunks::<8>();
     Ok(Outcome { result, after: words.iter().map(|&w| u64::from_le_bytes(w)).collect() })
 }
 
-fn run_on_packet(
-    executor: &Arc<dyn Executor>,
-    slots: &[Slot],
-    packet: &[u8],
-) -> Result<Outcome, VectorError> {
+fn run_on_packet(slots: &[Slot], packet: &[u8]) -> Result<Outcome, VectorError> {
     const NAME: &str = "vector";
     let function = Function {
         name: NAME.into(),
@@ -81,7 +72,7 @@ fn run_on_packet(
         failed_relos: Vec::new(),
     };
     let object = Arc::new(Object { functions: vec![function], ..Object::default() });
-    let engine = Engine::builder().executor(Arc::clone(executor)).build();
+    let engine = Engine::builder().build();
     let module = engine.prepare(&object, NAME)?;
     let mut instance = engine.instantiate(&module)?;
     let outcome = instance.run(&Input { data: packet.to_vec(), ..Input::default() })?;
