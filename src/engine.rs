@@ -11,6 +11,8 @@ use ubpf_abi::prog_type::ProgType;
 use ubpf_helpers::env::EnvConfig;
 use ubpf_loader::{LoadError, LoadOptions};
 use ubpf_verifier::{Options as VerifyOptions, Report};
+use ubpf_vm::engine::Engine as Executor;
+use ubpf_vm::interp::Interp;
 use ubpf_vm::registry::{HelperDef, MapTypeDef, ProgTypeDef, Registry};
 
 /// What programs are loaded for and run on. Cheap to clone and to share between threads.
@@ -20,6 +22,7 @@ pub struct Engine {
     options: LoadOptions,
     env: EnvConfig,
     budget: Option<u64>,
+    executor: Arc<dyn Executor>,
 }
 
 /// An [`Engine`] to be.
@@ -29,6 +32,7 @@ pub struct EngineBuilder {
     options: LoadOptions,
     env: EnvConfig,
     budget: Option<u64>,
+    executor: Arc<dyn Executor>,
 }
 
 impl Default for EngineBuilder {
@@ -38,6 +42,7 @@ impl Default for EngineBuilder {
             options: LoadOptions::default(),
             env: EnvConfig::default(),
             budget: None,
+            executor: Arc::new(Interp),
         }
     }
 }
@@ -106,6 +111,13 @@ impl EngineBuilder {
         self
     }
 
+    /// What executes programs: [`Jit`](crate::Jit) or another; the interpreter by default.
+    #[must_use]
+    pub fn executor(mut self, executor: Arc<dyn Executor>) -> Self {
+        self.executor = executor;
+        self
+    }
+
     /// The engine. Of what the platform offers, it has what the emulated kernel has.
     #[must_use]
     pub fn build(mut self) -> Engine {
@@ -115,6 +127,7 @@ impl EngineBuilder {
             options: self.options,
             env: self.env,
             budget: self.budget,
+            executor: self.executor,
         }
     }
 }
@@ -148,6 +161,12 @@ impl Engine {
     #[must_use]
     pub const fn budget(&self) -> Option<u64> {
         self.budget
+    }
+
+    /// What executes programs.
+    #[must_use]
+    pub const fn executor(&self) -> &Arc<dyn Executor> {
+        &self.executor
     }
 
     /// Reads an object file.

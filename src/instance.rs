@@ -15,8 +15,7 @@ use ubpf_abi::program::{Program, SubprogId};
 use ubpf_abi::{Errno, Trap};
 use ubpf_helpers::env::{self, Environment};
 use ubpf_isa::{Imm64, Insn, decode_all};
-use ubpf_vm::engine::{Call, Engine as _, Image, Thread};
-use ubpf_vm::interp::Interp;
+use ubpf_vm::engine::{Call, Engine as Executor, Image, Thread};
 use ubpf_vm::lower::{Target, lower};
 use ubpf_vm::map::Map;
 use ubpf_vm::mem::{Cage, GuestAddr};
@@ -31,6 +30,7 @@ pub struct Instance {
     prog_type: ProgTypeDef,
     image: Arc<dyn Image>,
     thread: Thread,
+    engine_name: &'static str,
 }
 
 /// What a run came to.
@@ -83,6 +83,7 @@ impl Instance {
         let world = World::new(Cage::new()?, engine.kernel(), cpus, environment);
         let mut setup = Setup {
             registry: engine.registry(),
+            executor: &**engine.executor(),
             module,
             world: &world,
             maps: Vec::new(),
@@ -99,7 +100,8 @@ impl Instance {
         if let Some(budget) = engine.budget() {
             thread.budget = budget;
         }
-        Ok(Self { world, maps, prog_type, image, thread })
+        let engine_name = engine.executor().name();
+        Ok(Self { world, maps, prog_type, image, thread, engine_name })
     }
 
     /// Runs the program once.
@@ -164,7 +166,7 @@ impl Instance {
     /// The name of the engine that runs it.
     #[must_use]
     pub fn engine_name(&self) -> &'static str {
-        Interp.name()
+        self.engine_name
     }
 
     /// The world it runs in.
@@ -220,6 +222,7 @@ type Images = BTreeMap<String, (Option<ProgId>, Arc<dyn Image>)>;
 /// An instance in the making.
 struct Setup<'a> {
     registry: &'a Registry,
+    executor: &'a dyn Executor,
     module: &'a Module,
     world: &'a World,
     /// Maps by their [`MapId`].
@@ -330,7 +333,7 @@ impl Setup<'_> {
                 program: Arc::clone(program),
                 source,
             })?;
-            let image = Interp.compile(Arc::new(code))?;
+            let image = self.executor.compile(Arc::new(code))?;
             let id = in_slots(name)
                 .then(|| self.world.add_prog(Arc::clone(&image)))
                 .transpose()

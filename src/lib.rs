@@ -24,6 +24,8 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
+//! Programs run in the interpreter; [`EngineBuilder::executor`] takes [`Jit`] instead.
+//!
 //! [`Engine::verify`] says what the kernel's verifier would say. Running does not depend on it
 //! yet: every module is [`Trust::Unverified`] and runs with every
 //! access checked: a program that the kernel would refuse ends in a trap at worst, never in
@@ -46,6 +48,8 @@ pub use ubpf_abi::object::Object;
 pub use ubpf_helpers as platform;
 pub use ubpf_helpers::linux;
 pub use ubpf_isa as isa;
+pub use ubpf_jit as jit;
+pub use ubpf_jit::Jit;
 pub use ubpf_loader as loader;
 pub use ubpf_verifier as verifier;
 pub use ubpf_vm as vm;

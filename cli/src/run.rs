@@ -12,7 +12,8 @@ use crate::object::{self, Source};
 use crate::report::{Detail, End, Json, PacketTable, Report, Run, Subject, TrapReport};
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use ubpf::{Engine, Instance, Outcome, RunError};
+use std::sync::Arc;
+use ubpf::{Engine, Instance, Jit, Outcome, RunError};
 
 /// Runs the command.
 ///
@@ -28,13 +29,6 @@ pub fn run(args: &RunArgs, out: &mut dyn Write) -> Result<Exit, Failure> {
     let decl = instance.prog_type().decl;
     let mut inputs = Inputs::open(args.ctx.as_deref(), &decl)?;
     let mut saved = Saved::new(args, &inputs)?;
-    if args.engine == EngineChoice::Jit {
-        let note = crate::style::NOTE;
-        writeln!(
-            anstream::stderr(),
-            "{note}note:{note:#} there is no native code generator yet; running in the interpreter"
-        )?;
-    }
     let program = std::sync::Arc::clone(instance.program());
     let subject = Subject {
         object: source.name(),
@@ -98,6 +92,17 @@ fn engine(args: &RunArgs) -> Result<Engine, Failure> {
     }
     if let Some(budget) = args.budget {
         builder = builder.budget(budget);
+    }
+    match (args.engine, Jit::new()) {
+        (EngineChoice::Interp, _) => {}
+        (EngineChoice::Jit, Ok(jit)) => builder = builder.executor(Arc::new(jit)),
+        (EngineChoice::Jit, Err(unsupported)) => {
+            let note = crate::style::NOTE;
+            writeln!(
+                anstream::stderr(),
+                "{note}note:{note:#} {unsupported}; it runs this program"
+            )?;
+        }
     }
     Ok(builder.build())
 }

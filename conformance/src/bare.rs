@@ -39,16 +39,24 @@ pub struct Bare {
 }
 
 impl Bare {
-    /// Makes a program ready, with a copy of `memory`. Helpers are Linux's.
+    /// Makes a program ready for the interpreter, with a copy of `memory`. Helpers are Linux's.
     ///
     /// # Errors
     /// [`BareError`] when it is no valid program.
     pub fn new(slots: Vec<Slot>, memory: &[u8]) -> Result<Self, BareError> {
+        Self::on(&Interp, slots, memory)
+    }
+
+    /// The same for another engine.
+    ///
+    /// # Errors
+    /// As [`Bare::new`].
+    pub fn on(engine: &dyn Engine, slots: Vec<Slot>, memory: &[u8]) -> Result<Self, BareError> {
         let world = World::new(Cage::new()?, Kernel::V6_18, 1, Box::new(()));
         let program = Arc::new(Program::from_slots(ProgType::SocketFilter, slots));
         let registry = ubpf::linux();
         let code = lower(&program, Target { registry: &registry, world: &world, maps: &[] })?;
-        let image = Interp.compile(Arc::new(code))?;
+        let image = engine.compile(Arc::new(code))?;
         let thread = Thread::new(&world, Cpu(0))?;
         let memory = match memory {
             [] => None,

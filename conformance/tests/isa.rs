@@ -2,6 +2,10 @@
 
 use std::fmt::Display;
 use std::path::PathBuf;
+use std::sync::Arc;
+use ubpf::Jit;
+use ubpf::vm::engine::Engine;
+use ubpf::vm::interp::Interp;
 use ubpf_conformance::objects::suite_dir;
 use ubpf_conformance::skip_without_kernel;
 use ubpf_conformance::vectors::kernel::{self, Outcome};
@@ -80,9 +84,23 @@ fn the_kernel_gives_every_result() {
 
 #[test]
 fn the_interpreter_gives_every_result() {
+    runs_all(Arc::new(Interp));
+}
+
+#[test]
+fn compiled_code_gives_every_result() {
+    match Jit::new() {
+        Ok(jit) => runs_all(Arc::new(jit)),
+        Err(unsupported) => eprintln!("SKIPPED: {unsupported}"),
+    }
+}
+
+fn runs_all(executor: Arc<dyn Engine>) {
     // What a verifier refuses (a loop without end, an access outside the stack, a shift past the
     // width) may well run without one.
-    check(engine::run, |expect, slots| *expect == Expect::Refused || engine::refuses(slots));
+    let harmless =
+        |expect: &Expect, slots: &[Slot]| *expect == Expect::Refused || engine::refuses(slots);
+    check(|slots, row| engine::run_on(&executor, slots, row), harmless);
 }
 
 /// Where ubpf knowingly differs: 6.18's verifier does not carry the need for precision through

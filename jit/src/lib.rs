@@ -49,7 +49,7 @@ pub struct Jit(());
 /// This machine has no code generator.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "there is no JIT for {} on {}: use the interpreter",
+    "there is no JIT for {} on {}, only the interpreter",
     std::env::consts::ARCH,
     std::env::consts::OS
 )]

@@ -7,6 +7,9 @@
 
 use std::io::Read;
 use std::process::ExitCode;
+use ubpf::Jit;
+use ubpf::vm::engine::Engine;
+use ubpf::vm::interp::Interp;
 use ubpf_conformance::bare::Bare;
 use ubpf_isa::parse_slots;
 
@@ -40,26 +43,29 @@ impl Failure {
 }
 
 fn run() -> Result<u64, Failure> {
-    let memory = arguments(std::env::args().skip(1))?;
+    let (memory, engine) = arguments(std::env::args().skip(1))?;
     let mut text = String::new();
     std::io::stdin()
         .read_to_string(&mut text)
         .map_err(|e| Failure::usage(format!("cannot read the program: {e}")))?;
     let bytes = hex(&text).map_err(|e| Failure::usage(format!("the program: {e}")))?;
     let slots = parse_slots(&bytes).map_err(|e| Failure::run(&e))?;
-    let mut bare = Bare::new(slots, &memory).map_err(|e| Failure::run(&e))?;
+    let mut bare = Bare::on(&*engine, slots, &memory).map_err(|e| Failure::run(&e))?;
     bare.run().result.map_err(|e| Failure::run(&e))
 }
 
-/// The memory's bytes; the engine has only one answer so far.
-fn arguments(mut args: impl Iterator<Item = String>) -> Result<Vec<u8>, Failure> {
+/// The memory's bytes, and the engine.
+fn arguments(
+    mut args: impl Iterator<Item = String>,
+) -> Result<(Vec<u8>, Box<dyn Engine>), Failure> {
     let mut memory = None;
+    let mut engine: Box<dyn Engine> = Box::new(Interp);
     while let Some(arg) = args.next() {
         match arg.as_str() {
             "--engine" => match args.next().as_deref() {
-                Some("interp") => {}
+                Some("interp") => engine = Box::new(Interp),
                 Some("jit") => {
-                    return Err(Failure::usage("this build has no JIT; use --engine interp"));
+                    engine = Box::new(Jit::new().map_err(|e| Failure::usage(e.to_string()))?);
                 }
                 _ => return Err(Failure::usage("--engine takes interp or jit")),
             },
@@ -75,7 +81,7 @@ fn arguments(mut args: impl Iterator<Item = String>) -> Result<Vec<u8>, Failure>
             }
         }
     }
-    Ok(memory.unwrap_or_default())
+    Ok((memory.unwrap_or_default(), engine))
 }
 
 /// Pairs of hexadecimal digits, with blanks anywhere between them.
@@ -107,9 +113,11 @@ mod tests {
     #[test]
     fn memory_and_engine_come_in_any_order() {
         let parse = |args: &[&str]| arguments(args.iter().map(ToString::to_string));
-        assert_eq!(parse(&["--engine", "interp", "0102"]).ok(), Some(vec![1, 2]));
-        assert_eq!(parse(&["0102", "--engine", "interp"]).ok(), Some(vec![1, 2]));
-        assert_eq!(parse(&[]).ok(), Some(vec![]));
+        let memory = |args: &[&str]| parse(args).ok().map(|(memory, _)| memory);
+        assert_eq!(memory(&["--engine", "interp", "0102"]), Some(vec![1, 2]));
+        assert_eq!(memory(&["0102", "--engine", "interp"]), Some(vec![1, 2]));
+        assert_eq!(memory(&[]), Some(vec![]));
+        assert!(parse(&["--engine", "other"]).is_err());
         assert!(parse(&["01", "02"]).is_err());
     }
 }

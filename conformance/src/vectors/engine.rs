@@ -4,6 +4,8 @@ use super::kernel::Outcome;
 use super::{Memory, Row};
 use crate::bare::{Bare, BareError};
 use std::sync::Arc;
+use ubpf::vm::engine::Engine as Executor;
+use ubpf::vm::interp::Interp;
 use ubpf::{Engine, Input, InstantiateError, RunError};
 use ubpf_abi::Trap;
 use ubpf_abi::object::{Function, Object, SectionInfo};
@@ -30,14 +32,27 @@ pub enum VectorError {
     Run(#[from] RunError),
 }
 
-/// Runs the program on a row's input.
+/// Interprets the program on a row's input.
 ///
 /// # Errors
 /// [`VectorError`] when there is no result.
 pub fn run(slots: &[Slot], row: &Row) -> Result<Outcome, VectorError> {
+    let interp: Arc<dyn Executor> = Arc::new(Interp);
+    run_on(&interp, slots, row)
+}
+
+/// The same with another engine.
+///
+/// # Errors
+/// As [`run`].
+pub fn run_on(
+    executor: &Arc<dyn Executor>,
+    slots: &[Slot],
+    row: &Row,
+) -> Result<Outcome, VectorError> {
     match &row.input {
-        Memory::Words(_) => run_on_memory(slots, &row.input.bytes()),
-        Memory::Packet(packet) => run_on_packet(slots, packet),
+        Memory::Words(_) => run_on_memory(&**executor, slots, &row.input.bytes()),
+        Memory::Packet(packet) => run_on_packet(executor, slots, packet),
     }
 }
 
@@ -47,15 +62,23 @@ pub fn refuses(slots: &[Slot]) -> bool {
     Bare::new(slots.to_vec(), &[]).is_err()
 }
 
-fn run_on_memory(slots: &[Slot], memory: &[u8]) -> Result<Outcome, VectorError> {
-    let mut bare = Bare::new(slots.to_vec(), memory)?;
+fn run_on_memory(
+    executor: &dyn Executor,
+    slots: &[Slot],
+    memory: &[u8],
+) -> Result<Outcome, VectorError> {
+    let mut bare = Bare::on(executor, slots.to_vec(), memory)?;
     let result = bare.run().result?;
     let bytes = bare.memory()?;
     let (words, _) = bytes.as_chunks::<8>();
     Ok(Outcome { result, after: words.iter().map(|&w| u64::from_le_bytes(w)).collect() })
 }
 
-fn run_on_packet(slots: &[Slot], packet: &[u8]) -> Result<Outcome, VectorError> {
+fn run_on_packet(
+    executor: &Arc<dyn Executor>,
+    slots: &[Slot],
+    packet: &[u8],
+) -> Result<Outcome, VectorError> {
     const NAME: &str = "vector";
     let function = Function {
         name: NAME.into(),
@@ -72,7 +95,7 @@ fn run_on_packet(slots: &[Slot], packet: &[u8]) -> Result<Outcome, VectorError> 
         failed_relos: Vec::new(),
     };
     let object = Arc::new(Object { functions: vec![function], ..Object::default() });
-    let engine = Engine::builder().build();
+    let engine = Engine::builder().executor(Arc::clone(executor)).build();
     let module = engine.prepare(&object, NAME)?;
     let mut instance = engine.instantiate(&module)?;
     let outcome = instance.run(&Input { data: packet.to_vec(), ..Input::default() })?;
