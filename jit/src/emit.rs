@@ -1,18 +1,21 @@
 //! The one walk over [`Code`], whatever the machine.
 
 use crate::blocks::{Block, BlockId, Blocks, End};
+use crate::liveness::{Liveness, computes};
 use crate::masm::{Access, Charge, Condition, Frame, MacroAssembler};
 use crate::meter::Meter;
 use crate::operands::{defs, uses};
+use crate::select::{Selected, select};
 use crate::window::Places;
 use ubpf_abi::TrapKind;
-use ubpf_isa::{Reg, RegSet};
+use ubpf_isa::{Operand, Reg, RegSet, SignExtend, Width};
 use ubpf_vm::code::{Code, Op, OpIndex, Subprog};
 
 /// Compiles a program.
 pub(crate) fn emit<M: MacroAssembler>(code: &Code) -> (M::Output, Meter) {
     let blocks = Blocks::of(code);
     let meter = Meter::plan(&blocks);
+    let liveness = Liveness::of(code, &blocks);
     let mut masm = M::new(code.mode(), code.ops().len());
     let targets = blocks.iter().map(|(_, block)| block.is_target.then(|| masm.label())).collect();
     let entries: Vec<M::Label> = code.subprogs().iter().map(|_| masm.label()).collect();
@@ -21,6 +24,8 @@ pub(crate) fn emit<M: MacroAssembler>(code: &Code) -> (M::Output, Meter) {
         code,
         blocks: &blocks,
         meter: &meter,
+        liveness: &liveness,
+        live: Vec::new(),
         targets,
         entries: &entries,
         images_change: code.ops().contains(&Op::TailCall),
@@ -70,6 +75,9 @@ struct Walk<'a, M: MacroAssembler> {
     code: &'a Code,
     blocks: &'a Blocks,
     meter: &'a Meter,
+    liveness: &'a Liveness,
+    /// Of the block at hand, the registers that are live behind each op, last op first.
+    live: Vec<RegSet>,
     /// Where jumps to a block lead; for those that have any.
     targets: Vec<Option<M::Label>>,
     /// Where calls of a function lead.
@@ -87,18 +95,14 @@ impl<M: MacroAssembler> Walk<'_, M> {
             Some(label) => self.masm.bind(label),
             None => {}
         }
-        let ops = self.code.ops();
-        let last = block.start.index() + block.len as usize - 1;
-        for (index, op) in ops.iter().enumerate().take(last).skip(block.start.index()) {
-            self.op(OpIndex(index as u32), op);
-        }
+        let code = self.code;
+        let start = block.start.index();
+        let last = start + block.len as usize - 1;
+        self.straight(id, start, &code.ops()[start..=last], block.end);
         let last = OpIndex(last as u32);
-        let op = &ops[last.index()];
+        let op = &code.ops()[last.index()];
         match block.end {
-            End::Fall => {
-                self.op(last, op);
-                self.charge(id, id.next());
-            }
+            End::Fall => self.charge(id, id.next()),
             End::Jump(to) => {
                 let charge = self.charge_of_jump(id, to, last);
                 let target = self.target(to);
@@ -119,6 +123,59 @@ impl<M: MacroAssembler> Walk<'_, M> {
             End::Call | End::Leave => {
                 self.settle(id);
                 self.op(last, op);
+                self.places.follow(op);
+            }
+        }
+    }
+
+    /// The ops of a block but for the jump, call or exit at its end: in sequences where there
+    /// are any, without those whose results nobody reads.
+    fn straight(&mut self, id: BlockId, start: usize, ops: &[Op], end: End) {
+        let mut live = self.liveness.behind(id);
+        self.live.clear();
+        self.live.extend(ops.iter().rev().map(|op| {
+            let behind = live;
+            live = Liveness::before(op, behind);
+            behind
+        }));
+        let plain = if end == End::Fall { ops } else { &ops[..ops.len() - 1] };
+        let mut index = 0;
+        let mut rest = plain;
+        while let [op, ..] = rest {
+            let (selected, len) = match select(rest) {
+                Some((selected, len)) => (Some(selected), len),
+                None => (None, 1),
+            };
+            let live = self.live[ops.len() - index - len];
+            match selected {
+                Some(selected) => self.sequence(selected, live),
+                None if computes(op).is_some_and(|reg| !live.contains(reg)) => {}
+                None => self.op(OpIndex((start + index) as u32), op),
+            }
+            let (done, behind) = rest.split_at(len);
+            done.iter().for_each(|op| self.places.follow(op));
+            rest = behind;
+            index += len;
+        }
+    }
+
+    fn sequence(&mut self, selected: Selected, live: RegSet) {
+        let masm = &mut self.masm;
+        match selected {
+            Selected::ZeroExtend { dst, src } => masm.mov(Width::W32, dst, Operand::Reg(src)),
+            Selected::SignExtend { dst, src } => {
+                masm.mov_sx(Width::W64, dst, src, SignExtend::From32);
+            }
+            Selected::Sum { dst, base, addend } => masm.sum(dst, base, addend),
+            Selected::Rotate { width, src, copy, result, by, other } => {
+                let needed = live.contains(other.reg);
+                if needed || result == copy {
+                    masm.mov(width, copy, Operand::Reg(src));
+                }
+                masm.rotate(width, result, by);
+                if needed {
+                    masm.alu(other.op, width, other.reg, Operand::Imm(other.by));
+                }
             }
         }
     }
@@ -189,6 +246,5 @@ impl<M: MacroAssembler> Walk<'_, M> {
             // They end blocks.
             Op::Jump { .. } | Op::Branch { .. } | Op::MayGoto { .. } => {}
         }
-        self.places.follow(op);
     }
 }

@@ -7,8 +7,9 @@
 //!
 //! | module | what |
 //! | --- | --- |
-//! | `blocks`, `operands` | what emission must know of a program beforehand |
+//! | `blocks`, `operands`, `liveness` | what emission must know of a program beforehand |
 //! | `meter` | where the budget is charged |
+//! | `select` | sequences of ops that machines have one instruction for |
 //! | `emit` | the one walk over [`Code`] |
 //! | `masm` | what a machine must be able to do |
 //! | `x64` | how x86-64 does it |
@@ -28,10 +29,12 @@ mod code;
 mod emit;
 mod entry;
 mod image;
+mod liveness;
 mod masm;
 mod meter;
 mod operands;
 mod run;
+mod select;
 mod thunks;
 mod window;
 #[cfg(all(target_arch = "x86_64", unix))]

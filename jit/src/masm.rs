@@ -85,6 +85,10 @@ pub(crate) trait MacroAssembler: Sized {
     fn mov_sx(&mut self, width: Width, dst: Reg, src: Reg, from: SignExtend);
     fn swap(&mut self, op: SwapOp, width: SwapWidth, dst: Reg);
     fn constant(&mut self, dst: Reg, value: u64);
+    /// `dst = base + addend` in 64 bits; `dst` is neither, and none is `r10`.
+    fn sum(&mut self, dst: Reg, base: Reg, addend: Operand);
+    /// Rotates left by less than the width.
+    fn rotate(&mut self, width: Width, dst: Reg, by: u32);
 
     fn load(&mut self, access: Access, size: Size, signed: bool, dst: Reg);
     fn store(&mut self, access: Access, size: Size, src: Operand);

@@ -131,6 +131,10 @@ impl Assembler {
                 self.emit_div_by_minus_one(division, dst);
                 return;
             }
+            Operand::Imm(imm) if !signed && self.has_bmi2 => {
+                self.emit_div_by_constant(division, dst, imm);
+                return;
+            }
             Operand::Imm(imm) => {
                 self.load_constant(R11, i64::from(imm).cast_unsigned());
                 false
@@ -188,6 +192,67 @@ impl Assembler {
         }
     }
 
+    /// Unsigned division by a constant other than 0: shifts and masks for powers of two,
+    /// otherwise a multiplication with the reciprocal (Granlund and Montgomery; for 32 bits,
+    /// Lemire).
+    fn emit_div_by_constant(&mut self, division: Division, dst: u8, imm: i32) {
+        let Division { modulo, width, .. } = division;
+        let divisor = width.truncate(i64::from(imm).cast_unsigned());
+        if divisor.is_power_of_two() {
+            let by = divisor.trailing_zeros() as i8;
+            match (width, modulo) {
+                (Width::W32, true) => {
+                    dynasm!(self.ops ; .arch x64 ; and Rd(dst), DWORD imm.wrapping_sub(1));
+                }
+                (Width::W64, true) => {
+                    dynasm!(self.ops ; .arch x64 ; and Rq(dst), DWORD imm.wrapping_sub(1));
+                }
+                (Width::W32, false) => {
+                    dynasm!(self.ops ; .arch x64 ; mov Rd(dst), Rd(dst) ; shr Rd(dst), BYTE by);
+                }
+                (Width::W64, false) => dynasm!(self.ops ; .arch x64 ; shr Rq(dst), BYTE by),
+            }
+            return;
+        }
+        let reciprocal = Reciprocal::of(divisor, width);
+        if width == Width::W32 {
+            dynasm!(self.ops ; .arch x64 ; mov Rd(dst), Rd(dst));
+        }
+        self.load_constant(R11, reciprocal.factor);
+        if dst == RDX {
+            dynasm!(self.ops ; .arch x64 ; mulx r11, r11, r11);
+        } else {
+            self.copy(R10, RDX);
+            self.copy(RDX, dst);
+            dynasm!(self.ops ; .arch x64 ; mulx r11, r11, r11);
+            self.copy(RDX, R10);
+        }
+        if width == Width::W64 {
+            let by = reciprocal.shift as i8;
+            self.copy(R10, dst);
+            dynasm!(self.ops ; .arch x64
+                ; sub r10, r11
+                ; shr r10, BYTE 1
+                ; add r11, r10
+                ; shr r11, BYTE by
+            );
+        }
+        if !modulo {
+            self.copy(dst, R11);
+            return;
+        }
+        match width {
+            Width::W32 => dynasm!(self.ops ; .arch x64
+                ; imul r11d, r11d, DWORD imm
+                ; sub Rd(dst), r11d
+            ),
+            Width::W64 => dynasm!(self.ops ; .arch x64
+                ; imul r11, r11, DWORD imm
+                ; sub Rq(dst), r11
+            ),
+        }
+    }
+
     /// The quotient is 0, the remainder what was to be divided.
     fn emit_div_by_zero(&mut self, division: Division, dst: u8) {
         match division {
@@ -209,6 +274,30 @@ impl Assembler {
             }
             Division { width: Width::W32, .. } => dynasm!(self.ops ; .arch x64 ; neg Rd(dst)),
             Division { width: Width::W64, .. } => dynasm!(self.ops ; .arch x64 ; neg Rq(dst)),
+        }
+    }
+}
+
+/// What to multiply with instead of dividing: of the product, the upper 64 bits count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Reciprocal {
+    factor: u64,
+    /// In 64 bits the quotient is `(t + (n - t) / 2) >> shift`, where `t` is the upper half; in
+    /// 32 bits it is the upper half.
+    shift: u32,
+}
+
+impl Reciprocal {
+    /// Of a divisor that is no power of two.
+    fn of(divisor: u64, width: Width) -> Self {
+        match width {
+            Width::W32 => Self { factor: u64::MAX / divisor + 1, shift: 0 },
+            Width::W64 => {
+                let bits = u64::BITS - divisor.leading_zeros();
+                let excess = (1_u128 << bits) - u128::from(divisor);
+                let factor = (excess << 64) / u128::from(divisor) + 1;
+                Self { factor: factor as u64, shift: bits - 1 }
+            }
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Moves, conversions, jumps and calls: the trait's methods.
 
-use super::asm::{Assembler, Detour};
+use super::asm::{Assembler, Detour, Mem, with_mem};
 use super::regs::{R10, R11, native};
 use crate::image::Assembled;
 use crate::masm::{Access, Charge, Condition, Frame, MacroAssembler};
@@ -276,6 +276,25 @@ impl MacroAssembler for Assembler {
 
     fn constant(&mut self, dst: Reg, value: u64) {
         self.load_constant(native(dst), value);
+    }
+
+    fn sum(&mut self, dst: Reg, base: Reg, addend: Operand) {
+        let (dst, base) = (native(dst), native(base));
+        match addend {
+            Operand::Imm(imm) => with_mem!(self, Mem::at(base, imm); (lea Rq(dst),) ()),
+            Operand::Reg(index) => {
+                let mem = Mem { base, index: Some(native(index)), disp: 0 };
+                with_mem!(self, mem; (lea Rq(dst),) ());
+            }
+        }
+    }
+
+    fn rotate(&mut self, width: Width, dst: Reg, by: u32) {
+        let dst = native(dst);
+        match width {
+            Width::W32 => dynasm!(self.ops ; .arch x64 ; rol Rd(dst), BYTE by as i8),
+            Width::W64 => dynasm!(self.ops ; .arch x64 ; rol Rq(dst), BYTE by as i8),
+        }
     }
 
     fn load(&mut self, access: Access, size: Size, signed: bool, dst: Reg) {

@@ -232,3 +232,43 @@ fn panics_of_helpers_go_past_compiled_code() {
     panics("r6 = 1\ncall 103\nexit");
     panics("r1 = 5\nr2 = subprog[body]\nr3 = 0\ncall 102\nexit\nbody: call 103\nexit");
 }
+
+#[test]
+fn constant_divisors_divide_like_any() {
+    let mut both = Both::new();
+    let divisors = (1..66).chain([-1, -2, -7, 97, 641, 1000, 65537, 1 << 30, i32::MAX, i32::MIN]);
+    let numbers = (0..20_u64)
+        .flat_map(|n| [n, n.wrapping_neg(), (1 << 32) - n, (1 << 32) + n, (1 << 63) - n])
+        .chain([0x1234_5678_9abc_def0, 0xfedc_ba98_7654_3210]);
+    let numbers: Vec<u64> = numbers.collect();
+    for divisor in divisors {
+        // Each result in a register of its own, those that the machine divides in among them.
+        let text = format!(
+            "r0 = *(u64 *)(r1 + 0)
+             r3 = r0
+             r4 = r0
+             r5 = r0
+             r0 /= {divisor}
+             r3 %= {divisor}
+             w4 /= {divisor}
+             w5 %= {divisor}
+             *(u64 *)(r1 + 8) = r0
+             *(u64 *)(r1 + 16) = r3
+             *(u64 *)(r1 + 24) = r4
+             *(u64 *)(r1 + 32) = r5
+             exit"
+        );
+        let inputs: Vec<Input> = numbers.iter().map(|number| with_word(*number)).collect();
+        let slots = ubpf_isa::assemble(&text).expect("assembles");
+        for (seen, number) in both.run(&slots, &inputs).expect("lowers").iter().zip(&numbers) {
+            let wide = i64::from(divisor).cast_unsigned();
+            assert_eq!(seen.outcome.result, Ok(number / wide), "{number} / {divisor}");
+        }
+    }
+}
+
+fn with_word(word: u64) -> Input {
+    let mut input = Input::default();
+    input.memory[..8].copy_from_slice(&word.to_le_bytes());
+    input
+}
