@@ -10,7 +10,8 @@
 #![deny(unsafe_code)]
 extern crate alloc;
 
-pub mod attach_type;
+pub mod attach_target;
+mod attach_type;
 pub mod btf;
 pub mod ctx;
 pub mod errno;

@@ -2,7 +2,7 @@
 
 pub use crate::attach_type::AttachType;
 use crate::ctx::CtxLayout;
-use crate::helper::HelperGroup;
+use crate::helper::{HelperDecl, HelperGroup};
 use crate::kernel::Version;
 use core::fmt;
 
@@ -180,10 +180,42 @@ pub struct ProgTypeDecl {
     pub packet: PacketAccess,
     /// Helpers it admits.
     pub helpers: &'static [HelperGroup],
-    /// Values it may return, whatever the attach type.
+    /// Values it may return, where [`ProgTypeDecl::hooks`] says nothing else.
     pub ret: RetRange,
     /// Names of return values, such as 2 = `XDP_PASS`.
     pub ret_names: &'static [(i32, &'static str)],
     /// Legacy packet loads (`LD_ABS`, `LD_IND`) are allowed.
     pub legacy_loads: bool,
+    /// What single attach types change; the first row that names an attach type holds for it.
+    pub hooks: &'static [Hook],
+}
+
+/// What some attach types change of their program type.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Hook {
+    /// Which attach types.
+    pub attach_types: &'static [AttachType],
+    /// Helpers admitted beside those of the type.
+    pub helpers: &'static [HelperGroup],
+    /// Values that programs may return, instead of the type's.
+    pub ret: RetRange,
+}
+
+impl ProgTypeDecl {
+    fn hook(&self, attach_type: AttachType) -> Option<&Hook> {
+        self.hooks.iter().find(|hook| hook.attach_types.contains(&attach_type))
+    }
+
+    /// Whether a program of this type and attach type may call the helper.
+    #[must_use]
+    pub fn admits(&self, helper: &HelperDecl, attach_type: AttachType) -> bool {
+        let more = self.hook(attach_type).map_or(&[][..], |hook| hook.helpers);
+        helper.groups.iter().any(|g| self.helpers.contains(g) || more.contains(g))
+    }
+
+    /// Values that a program of this type and attach type may return.
+    #[must_use]
+    pub fn ret_of(&self, attach_type: AttachType) -> RetRange {
+        self.hook(attach_type).map_or(self.ret, |hook| hook.ret)
+    }
 }

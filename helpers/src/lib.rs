@@ -24,5 +24,8 @@ pub fn linux() -> Registry {
     for def in prog_types::ALL {
         registry.add_prog_type(*def);
     }
+    for decl in prog_types::described::ALL.iter().copied().flatten() {
+        registry.describe_prog_type(*decl);
+    }
     registry
 }

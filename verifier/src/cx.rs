@@ -6,10 +6,13 @@ use crate::liveness::Liveness;
 use crate::reason::Reason;
 use crate::state::MapRef;
 use crate::text::Text;
+use crate::typed::Prototype;
+use ubpf_abi::helper::HelperId;
 use ubpf_abi::map::{DataSection, MapDef, MapFlags, MapInit};
 use ubpf_abi::platform::Platform;
 use ubpf_abi::prog_type::ProgTypeDecl;
-use ubpf_abi::program::Program;
+use ubpf_abi::program::{Program, Subprog, SubprogId};
+use ubpf_isa::{CallTarget, Insn, Pc};
 
 /// The fixed part of a verification.
 #[derive(Clone, Copy)]
@@ -28,6 +31,8 @@ pub struct Cx<'a> {
     pub decl: &'a ProgTypeDecl,
     /// The rules.
     pub options: &'a Options,
+    /// What it is attached to, where that gives its context its types.
+    pub target: Option<&'a Prototype>,
 }
 
 impl<'a> Cx<'a> {
@@ -39,6 +44,62 @@ impl<'a> Cx<'a> {
         let outer = self.program.maps.get(map.map.index());
         let def = if map.inner { outer.and_then(|m| m.inner.as_deref()) } else { outer };
         def.ok_or(Reason::Unsupported("maps of maps without a template"))
+    }
+
+    /// The function that a subprogram is, where the program says more of it than its code.
+    #[must_use]
+    pub fn function(&self, id: SubprogId) -> Option<&'a Subprog> {
+        let (start, _) = self.text.extent(id);
+        self.program.subprogs.iter().find(|s| s.start == start)
+    }
+
+    /// The name of a subprogram that is verified on its own.
+    #[must_use]
+    pub fn global(&self, id: SubprogId) -> Option<&'a str> {
+        let known = self.has_func_info() && id.0 != 0;
+        self.function(id).filter(|f| known && f.global).map(|f| f.name.as_str())
+    }
+
+    /// The program says which functions it has, and of which types.
+    #[must_use]
+    pub fn has_func_info(&self) -> bool {
+        self.program.subprogs.iter().any(|s| s.btf_func.is_some())
+    }
+
+    /// Whether a subprogram, or one that it calls, may move the packet.
+    #[must_use]
+    pub fn changes_packet(&self, id: SubprogId) -> bool {
+        let mut seen = vec![false; self.text.subprogs()];
+        let mut todo = vec![id];
+        while let Some(id) = todo.pop() {
+            match seen.get_mut(id.0 as usize) {
+                Some(seen) if !*seen => *seen = true,
+                _ => continue,
+            }
+            let (start, end) = self.text.extent(id);
+            for pc in (start.0..end.0).map(Pc) {
+                let Some(insn) = self.text.insn(pc) else { continue };
+                if let Insn::Call(CallTarget::Helper(helper)) = insn {
+                    let helper = self.platform.helper(HelperId(helper));
+                    if helper.is_some_and(|h| h.changes_packet) {
+                        return true;
+                    }
+                }
+                let callee = insn.subprog().and_then(|off| pc.target(off));
+                todo.extend(callee.and_then(|at| self.text.subprog_starting(at)));
+            }
+        }
+        false
+    }
+
+    /// Whether nobody can change a map's value any more.
+    #[must_use]
+    pub fn is_frozen(&self, map: MapRef) -> bool {
+        let init = self.map_def(map).map(|def| &def.init);
+        matches!(
+            init,
+            Ok(MapInit::Data { section: DataSection::Rodata | DataSection::Kconfig, .. })
+        )
     }
 
     /// `size` bytes at `off` in the value of a map that nobody can change any more: a constant.

@@ -14,6 +14,7 @@
 #![deny(unsafe_code)]
 
 pub mod cfg;
+mod converge;
 mod cx;
 pub mod domain;
 mod explore;
@@ -21,13 +22,16 @@ mod liveness;
 mod log;
 mod options;
 mod precision;
+mod prototype;
 mod prune;
 pub mod reason;
 pub mod state;
 pub mod structure;
+mod subprogs;
 pub mod text;
 mod trail;
 mod transfer;
+pub mod typed;
 
 pub use explore::Stats;
 pub use options::{Options, Privilege};
@@ -73,12 +77,14 @@ fn judge(
     log: Option<&mut Log>,
 ) -> Result<Verified, Rejection> {
     let text = structure::check(program, options)?;
-    let cfg = cfg::Cfg::build(&text, options.loops_allowed())?;
+    let cfg = cfg::Cfg::build(&text, options.loops_allowed(), platform)?;
     let Some(decl) = platform.prog_type(program.prog_type) else {
         return Err(Rejection::whole(Reason::Unsupported("this program type")));
     };
+    let target = typed::target::resolve(program).map_err(Rejection::whole)?;
     let live = liveness::Liveness::compute(&text);
-    let cx = cx::Cx { program, text: &text, cfg: &cfg, live: &live, platform, decl, options };
+    let target = target.as_ref();
+    let cx = cx::Cx { program, text: &text, cfg: &cfg, live: &live, platform, decl, options, target };
     let reached = explore::explore(&cx, stats, log)?;
     let insns =
         reached.slots.into_iter().map(|reached| InsnFacts { reached, ..InsnFacts::default() });

@@ -194,6 +194,9 @@ fn f_str(list: &mut List<'_, '_>, text: &str) -> fmt::Result {
 impl RegText<'_> {
     fn fmt_pointer(&self, f: &mut fmt::Formatter<'_>, p: &Pointer) -> fmt::Result {
         write!(f, "{}", p.type_name())?;
+        if let (PtrTo::Btf { id, .. }, Some(types)) = (p.to, &self.cx.program.target_btf) {
+            f.write_str(types.name_of(id))?;
+        }
         if let PtrTo::Stack(depth) = p.to {
             if usize::from(depth) != self.depth {
                 write!(f, "[{depth}]")?;

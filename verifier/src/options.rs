@@ -1,5 +1,6 @@
 //! For whom and by which kernel's rules a program is judged.
 
+use core::num::NonZeroU32;
 use ubpf_abi::limits;
 use ubpf_abi::{Kernel, Version};
 
@@ -14,7 +15,7 @@ pub enum Privilege {
 }
 
 /// The conditions of a verification.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Options {
     /// Whose rules hold.
     pub kernel: Kernel,
@@ -22,6 +23,23 @@ pub struct Options {
     pub privilege: Privilege,
     /// Whether to write the log of the walk.
     pub log: bool,
+    /// The kernel knows where its variables lie (`CONFIG_KALLSYMS_ALL`), so that programs may use
+    /// them.
+    pub variables: bool,
+    /// CPUs that the host may have: `bpf_get_smp_processor_id` returns less.
+    pub cpus: NonZeroU32,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            kernel: Kernel::default(),
+            privilege: Privilege::default(),
+            log: false,
+            variables: false,
+            cpus: limits::MAX_CPUS,
+        }
+    }
 }
 
 /// The kernel that brought programs of up to a million instructions.

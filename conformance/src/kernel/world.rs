@@ -112,6 +112,7 @@ impl KernelWorld {
             prog_type: program.prog_type as u32,
             expected_attach_type: program.section.attach_type.0,
             prog_flags: flags(program),
+            attach_btf_id: program.attach_btf_id().map_or(0, |id| id.0),
             name: &program.name,
             license: &program.license,
             slots: &slots,

@@ -1,7 +1,7 @@
 //! What cgroup hooks and storage decide on, and infrared receivers.
 
 use super::group::{
-    BASE, CGROUP, CGROUP_SKB, CGROUP_SOCK, CGROUP_SOCK_ADDR, CGROUP_SOCKOPT, CGROUP_SYSCTL, LIRC,
+    BASE, CGROUP, CGROUP_RETVAL, CGROUP_SKB, CGROUP_SOCK, CGROUP_SOCK_ADDR, CGROUP_SOCKOPT, CGROUP_SYSCTL, LIRC,
     LWT, SK_MSG, SOCK_OPS, TC,
 };
 use ubpf_abi::map::MapOp;
@@ -48,8 +48,8 @@ pub const ALL: &[HelperDef] = &[
         map_op: Some(MapOp::SkStorage)),
     describe!(186 get_retval() -> i64, since 5.18,
         "The error that the hook would return.",
-        groups: &[CGROUP_SOCK, CGROUP_SOCK_ADDR, CGROUP_SOCKOPT]),
+        groups: &[CGROUP_SOCK, CGROUP_RETVAL, CGROUP_SOCKOPT]),
     describe!(187 set_retval(i32) -> i64, since 5.18,
         "Sets the error that the hook returns.",
-        groups: &[CGROUP_SOCK, CGROUP_SOCK_ADDR, CGROUP_SOCKOPT]),
+        groups: &[CGROUP_SOCK, CGROUP_RETVAL, CGROUP_SOCKOPT]),
 ];

@@ -42,6 +42,11 @@ groups! {
     FLOW_DISSECTOR = "flow_dissector";
     /// Tracing: kprobes, tracepoints, perf events, fentry and relatives.
     TRACING = "tracing";
+    /// Tracing of a kind that is attached with a number of the user's.
+    ATTACHED = "attached";
+    /// Tracing that changes what processes and the kernel do. No program type admits it: the
+    /// kernel must be built for it and not be locked down.
+    INTRUSIVE = "intrusive";
     /// Perf events.
     PERF_EVENT = "perf_event";
     /// BTF-typed tracing alone: fentry, fexit, iterators, typed raw tracepoints.
@@ -64,6 +69,12 @@ groups! {
     CGROUP_SOCK = "cgroup_sock";
     /// Socket addresses in a cgroup.
     CGROUP_SOCK_ADDR = "cgroup_sock_addr";
+    /// Connecting sockets in a cgroup.
+    CGROUP_CONNECT = "cgroup_connect";
+    /// Socket addresses in a cgroup, where the verdict may be an error number.
+    CGROUP_RETVAL = "cgroup_retval";
+    /// Setting socket options in a cgroup.
+    CGROUP_SETSOCKOPT = "cgroup_setsockopt";
     /// Socket options in a cgroup.
     CGROUP_SOCKOPT = "cgroup_sockopt";
     /// Sysctls in a cgroup.

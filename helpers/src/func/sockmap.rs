@@ -1,6 +1,8 @@
 //! Sockets in maps, messages between them, and what TCP tells of its sockets.
 
-use super::group::{CGROUP_SOCK_ADDR, CGROUP_SOCKOPT, SK_MSG, SK_REUSEPORT, SK_SKB, SOCK_OPS};
+use super::group::{
+    CGROUP_CONNECT, CGROUP_SETSOCKOPT, CGROUP_SOCK_ADDR, SK_MSG, SK_REUSEPORT, SK_SKB, SOCK_OPS,
+};
 use super::structs::TcpSock;
 use ubpf_abi::map::MapOp;
 use ubpf_vm::call::{BtfPtr, CtxArg, MapKey, MapRef, MemRead, MemReadWrite, MemWrite};
@@ -11,7 +13,7 @@ use ubpf_vm::registry::HelperDef;
 pub const ALL: &[HelperDef] = &[
     describe!(49 setsockopt(CtxArg, i32, i32, MemRead) -> i64, since 4.13,
         "Sets an option of the socket.",
-        groups: &[SOCK_OPS, CGROUP_SOCK_ADDR, CGROUP_SOCKOPT]),
+        groups: &[SOCK_OPS, CGROUP_SOCK_ADDR, CGROUP_SETSOCKOPT]),
     describe!(52 sk_redirect_map(CtxArg, MapRef<'_>, u32, u64) -> i64, since 4.14,
         "Sends the packet to the socket at an index.",
         groups: &[SK_SKB], map_op: Some(MapOp::Sockmap)),
@@ -19,7 +21,7 @@ pub const ALL: &[HelperDef] = &[
         "Puts the socket into a map.", groups: &[SOCK_OPS], map_op: Some(MapOp::Sockmap)),
     describe!(57 getsockopt(CtxArg, i32, i32, MemWrite) -> i64, since 4.15,
         "Reads an option of the socket.",
-        groups: &[SOCK_OPS, CGROUP_SOCK_ADDR, CGROUP_SOCKOPT]),
+        groups: &[SOCK_OPS, CGROUP_SOCK_ADDR, CGROUP_SETSOCKOPT]),
     describe!(59 sock_ops_cb_flags_set(CtxArg, i32) -> i64, since 4.16,
         "Chooses what the program is told of the socket.", groups: &[SOCK_OPS]),
     describe!(60 msg_redirect_map(CtxArg, MapRef<'_>, u32, u64) -> i64, since 4.17,
@@ -33,7 +35,7 @@ pub const ALL: &[HelperDef] = &[
         "Makes bytes of the message directly accessible.",
         groups: &[SK_MSG], changes_packet: true),
     describe!(64 bind(CtxArg, MemRead) -> i64, since 4.17,
-        "Binds the socket to an address.", groups: &[CGROUP_SOCK_ADDR]),
+        "Binds the socket to an address.", groups: &[CGROUP_CONNECT]),
     describe!(70 sock_hash_update(CtxArg, MapRef<'_>, MapKey, u64) -> i64, since 4.18,
         "Puts the socket into a map.", groups: &[SOCK_OPS], map_op: Some(MapOp::Sockhash)),
     describe!(71 msg_redirect_hash(CtxArg, MapRef<'_>, MapKey, u64) -> i64, since 4.18,

@@ -1,6 +1,6 @@
 //! What tracing programs ask about the place they trace.
 
-use super::group::{BASE, PERF_EVENT, TRACING, TRACING_BTF};
+use super::group::{ATTACHED, BASE, INTRUSIVE, PERF_EVENT, SYSCALL, TRACING, TRACING_BTF};
 use super::structs::{SeqFile, SkBuff, XdpBuff};
 use ubpf_abi::map::MapOp;
 use ubpf_vm::call::arg::Writes;
@@ -20,7 +20,7 @@ pub const ALL: &[HelperDef] = &[
         "Number of the current call stack in a map.",
         groups: &[TRACING], gpl_only: true, map_op: Some(MapOp::StackId)),
     describe!(36 probe_write_user(u64, MemRead) -> i64, since 4.8,
-        "Writes to memory of the current process.", groups: &[TRACING], gpl_only: true),
+        "Writes to memory of the current process.", groups: &[INTRUSIVE], gpl_only: true),
     describe!(55 perf_event_read_value(MapRef<'_>, u64, MemWrite) -> i64, since 4.15,
         "Copies a hardware counter with the times it was running.",
         groups: &[BASE], gpl_only: true, map_op: Some(MapOp::PerfRead)),
@@ -28,17 +28,17 @@ pub const ALL: &[HelperDef] = &[
         "Copies the counter that the program is attached to.",
         groups: &[PERF_EVENT], gpl_only: true),
     describe!(58 override_return(CtxArg, u64) -> i64, since 4.16,
-        "Makes the probed function return at once.", groups: &[TRACING], gpl_only: true),
+        "Makes the probed function return at once.", groups: &[INTRUSIVE], gpl_only: true),
     describe!(67 get_stack(CtxArg, MemWriteOrEmpty, u64) -> i64, since 4.18,
         "Copies the current call stack.", groups: &[TRACING], gpl_only: true),
     describe!(111 skb_output(BtfPtr<SkBuff>, MapRef<'_>, u64, MemReadOrEmpty) -> i64, since 5.5,
         "Sends a record with part of a packet to user space.",
-        groups: &[TRACING_BTF], gpl_only: true, map_op: Some(MapOp::PerfOutput)),
+        groups: &[TRACING_BTF, SYSCALL], gpl_only: true, map_op: Some(MapOp::PerfOutput)),
     describe!(119 read_branch_records(CtxArg, Option<MemReadWriteOrEmpty>, u64) -> i64, since 5.6,
         "Copies the branches taken before the event.", groups: &[PERF_EVENT], gpl_only: true),
     describe!(121 xdp_output(BtfPtr<XdpBuff>, MapRef<'_>, u64, MemReadOrEmpty) -> i64, since 5.7,
         "Sends a record with part of a frame to user space.",
-        groups: &[TRACING_BTF], gpl_only: true, map_op: Some(MapOp::PerfOutput)),
+        groups: &[TRACING_BTF, SYSCALL], gpl_only: true, map_op: Some(MapOp::PerfOutput)),
     describe!(126 seq_printf(BtfPtr<SeqFile>, MemRead, Option<MemReadOrEmpty>) -> i64, since 5.8,
         "Prints to the file that an iterator fills.", groups: &[TRACING_BTF], gpl_only: true),
     describe!(127 seq_write(BtfPtr<SeqFile>, MemReadOrEmpty) -> i64, since 5.8,
@@ -49,7 +49,7 @@ pub const ALL: &[HelperDef] = &[
     describe!(173 get_func_ip(CtxArg) -> u64, since 5.15,
         "Address of the traced function.", groups: &[TRACING], gpl_only: true),
     describe!(174 get_attach_cookie(CtxArg) -> u64, since 5.15,
-        "The number given when the program was attached.", groups: &[TRACING]),
+        "The number given when the program was attached.", groups: &[ATTACHED]),
     describe!(176 get_branch_snapshot(MemWriteOrEmpty, u64) -> i64, since 5.16,
         "Copies the branches that the processor remembers.", groups: &[BASE], gpl_only: true),
     describe!(183 get_func_arg(CtxArg, u32, FixedMem<Writes, 8, Aligned>) -> i64, since 5.17,

@@ -7,7 +7,9 @@ use ubpf_abi::ctx::{
     CtxAccess::{Read, ReadWrite},
     CtxField, CtxLayout,
 };
-use ubpf_abi::prog_type::{InputKind, PacketAccess, PacketLayer, ProgType, ProgTypeDecl, RetRange};
+use ubpf_abi::prog_type::{
+    AttachType, Hook, InputKind, PacketAccess, PacketLayer, ProgType, ProgTypeDecl, RetRange,
+};
 use ubpf_vm::registry::ProgTypeDef;
 
 static FIELDS: &[CtxField] = &fields(&[
@@ -37,10 +39,15 @@ pub const DEF: ProgTypeDef = ProgTypeDef {
         input: InputKind::Packet { from: PacketLayer::Network },
         packet: PacketAccess::Read,
         helpers: &[group::BASE, group::EVENTS, group::NET, group::CGROUP, group::CGROUP_SKB],
-        // On egress 2 and 3 ask for congestion to be signalled; on ingress they are refused.
-        ret: RetRange::Within { min: 0, max: 3 },
+        ret: RetRange::Within { min: 0, max: 1 },
         ret_names: &[(0, "drop"), (1, "pass"), (2, "drop, congested"), (3, "pass, congested")],
         legacy_loads: true,
+        // On egress 2 and 3 ask for congestion to be signalled.
+        hooks: &[Hook {
+            attach_types: &[AttachType::CGROUP_INET_EGRESS],
+            helpers: &[],
+            ret: RetRange::Within { min: 0, max: 3 },
+        }],
     },
     prepare: |world, input| skb::prepare(world, input, KIND),
 };

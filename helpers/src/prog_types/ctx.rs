@@ -1,7 +1,7 @@
 //! The context that a run may bring (`ctx_in`), stores to it, and how an input is refused.
 
-use ubpf_abi::Errno;
-use ubpf_abi::ctx::{CtxAccess, CtxField, CtxLayout, CtxWidth};
+use ubpf_abi::{Access, Errno};
+use ubpf_abi::ctx::{CtxField, CtxLayout};
 use ubpf_abi::prog_type::ProgType;
 use ubpf_vm::mem::MemError;
 use ubpf_vm::run::{Input, InputError};
@@ -110,18 +110,7 @@ pub fn number(ctx: &[u8], field: &CtxField) -> u64 {
 
 /// The field that programs may store `size` bytes at `off` to.
 pub fn writable(layout: &CtxLayout, off: u32, size: u32) -> Option<&'static CtxField> {
-    let field = layout.field_at(off)?;
-    let inside = off - field.off;
-    let fits = match field.width {
-        CtxWidth::Whole | CtxWidth::NarrowLoads => {
-            size == field.elem_size && inside.is_multiple_of(size)
-        }
-        CtxWidth::Any => {
-            off.is_multiple_of(size) && inside.checked_add(size).is_some_and(|e| e <= field.size)
-        }
-    };
-    let allowed = matches!(field.access, CtxAccess::ReadWrite | CtxAccess::Write);
-    (fits && allowed).then_some(field)
+    layout.field_at(off).filter(|field| field.allows(Access::Write, off, size))
 }
 
 #[cfg(test)]

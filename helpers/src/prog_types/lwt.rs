@@ -31,6 +31,7 @@ const DECL: ProgTypeDecl = ProgTypeDecl {
     ret: RetRange::Any,
     ret_names: &[(0, "BPF_OK"), (2, "BPF_DROP"), (7, "BPF_REDIRECT"), (128, "BPF_LWT_REROUTE")],
     legacy_loads: false,
+    hooks: &[],
 };
 
 /// `lwt_in`.

@@ -3,6 +3,7 @@
 
 pub mod cgroup_skb;
 mod ctx;
+pub mod described;
 pub mod lwt;
 pub mod packet;
 pub mod sched;

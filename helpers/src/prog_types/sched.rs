@@ -50,6 +50,7 @@ const DECL: ProgTypeDecl = ProgTypeDecl {
         (8, "TC_ACT_TRAP"),
     ],
     legacy_loads: true,
+    hooks: &[],
 };
 
 /// `sched_cls`.

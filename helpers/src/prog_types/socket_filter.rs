@@ -23,6 +23,7 @@ pub const DEF: ProgTypeDef = ProgTypeDef {
         ret: RetRange::Any,
         ret_names: &[(0, "drop")],
         legacy_loads: true,
+        hooks: &[],
     },
     prepare: |world, input| skb::prepare(world, input, KIND),
 };

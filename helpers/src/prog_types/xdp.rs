@@ -94,6 +94,7 @@ pub const DEF: ProgTypeDef = ProgTypeDef {
             (4, "XDP_REDIRECT"),
         ],
         legacy_loads: false,
+        hooks: &[],
     },
     prepare,
 };

@@ -6,10 +6,14 @@
 
 mod call;
 mod memory;
+mod proto;
+mod typed;
 mod value;
 
-pub use call::{CallReason, Given, HelperName, Returned};
+pub use call::{CallReason, Ending, Given, HelperName, Region, Returned};
 pub use memory::{Direction, MemoryReason, NotMemory, Var};
+pub use proto::ProtoReason;
+pub use typed::TypedReason;
 pub use value::{Operator, R, ValueReason};
 
 use core::fmt;
@@ -74,6 +78,10 @@ pub enum Reason {
     Memory(#[from] MemoryReason),
     /// Calls and returns.
     Call(#[from] CallReason),
+    /// Prototypes of global functions.
+    Proto(#[from] ProtoReason),
+    /// The kernel's own types.
+    Typed(#[from] TypedReason),
     /// Something that ubpf does not model yet.
     #[error("ubpf does not model {0}")]
     Unsupported(&'static str),
@@ -84,7 +92,12 @@ impl Reason {
     #[must_use]
     pub const fn class(&self) -> Class {
         match self {
-            Self::Shape(_) | Self::Value(_) | Self::Memory(_) | Self::Call(_) => Class::Rule,
+            Self::Shape(_)
+            | Self::Value(_)
+            | Self::Memory(_)
+            | Self::Call(_)
+            | Self::Proto(_)
+            | Self::Typed(_) => Class::Rule,
             Self::Unsupported(_) => Class::Unsupported,
         }
     }
@@ -97,6 +110,8 @@ impl Reason {
             Self::Value(r) => r.errno(),
             Self::Memory(r) => r.errno(),
             Self::Call(r) => r.errno(),
+            Self::Proto(r) => r.errno(),
+            Self::Typed(r) => r.errno(),
             Self::Unsupported(_) => Errno::EOPNOTSUPP,
         }
     }

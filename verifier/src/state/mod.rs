@@ -3,7 +3,7 @@
 pub mod reg;
 pub mod stack;
 
-pub use reg::{Link, MapRef, MemKind, Number, Pointer, PtrId, PtrTo, RefId, Reg, ScalarId, Trust};
+pub use reg::{Link, MapRef, MemKind, Number, Pointer, PtrId, PtrTo, RefId, Reg, ScalarId, Space, Trust};
 pub use stack::{Slot, Stack};
 
 use std::rc::Rc;
@@ -17,6 +17,10 @@ pub struct Frame {
     pub subprog: SubprogId,
     /// Where to go on in the caller; `None` for the outermost frame.
     pub return_to: Option<Pc>,
+    /// A helper called it: what it may return.
+    pub callback: Option<Callback>,
+    /// How often the frame's helper call has called back on the way here.
+    pub loops: u32,
     /// Registers by number.
     pub regs: [Reg; RegName::COUNT],
     /// Stack.
@@ -29,8 +33,15 @@ impl Frame {
     pub fn new(subprog: SubprogId, depth: u8, return_to: Option<Pc>) -> Self {
         let mut regs = [Reg::Uninit; RegName::COUNT];
         regs[RegName::FP.index()] = Reg::Pointer(Pointer::new(PtrTo::Stack(depth)));
-        Self { subprog, return_to, regs, stack: Stack::default() }
+        Self { subprog, return_to, callback: None, loops: 0, regs, stack: Stack::default() }
     }
+}
+
+/// What a subprogram that a helper calls owes it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Callback {
+    /// Smallest and largest value it may return.
+    pub returns: (i32, i32),
 }
 
 /// Everything known at one point of one path. Frames are shared until they are written.
@@ -40,6 +51,8 @@ pub struct State {
     frames: Vec<Rc<Frame>>,
     /// References that must be released, oldest first.
     pub refs: Vec<Acquired>,
+    /// How many callbacks were entered on the way here.
+    pub unrolled: u32,
 }
 
 /// An acquired reference.
@@ -55,7 +68,7 @@ impl State {
     /// The state at the entry of a program.
     #[must_use]
     pub fn new(entry: Frame) -> Self {
-        Self { frames: vec![Rc::new(entry)], refs: Vec::new() }
+        Self { frames: vec![Rc::new(entry)], refs: Vec::new(), unrolled: 0 }
     }
 
     /// Frames on the call stack, at least 1.

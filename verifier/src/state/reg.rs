@@ -123,6 +123,8 @@ pub enum MemKind {
     Plain,
     /// Memory that may only be read.
     ReadOnly,
+    /// Memory of unknown size that may not exist: loads from it cannot fault, and give zeroes.
+    Untrusted,
     /// A reserved ring buffer record.
     Ringbuf,
     /// A slice of a dynptr.
@@ -143,6 +145,17 @@ pub enum Trust {
     Plain,
     /// Only reads that may fault; never an argument.
     Untrusted,
+}
+
+/// Where a kernel object lies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Space {
+    /// In the kernel.
+    Kernel,
+    /// In the memory of a process.
+    User,
+    /// In the memory of every CPU: the address is not yet that of one of them.
+    Percpu,
 }
 
 /// What comparisons with the packet's end have said about a packet pointer.
@@ -224,8 +237,8 @@ pub enum PtrTo {
         id: BtfId,
         /// How far it can be trusted.
         trust: Trust,
-        /// It is a per-CPU variable's address, not yet of one CPU.
-        percpu: bool,
+        /// Where it lies.
+        space: Space,
     },
 }
 
@@ -297,15 +310,18 @@ impl fmt::Display for TypeName {
             PtrTo::Mem { kind, .. } => match kind {
                 MemKind::Plain | MemKind::DynptrSlice { .. } => ("", "mem"),
                 MemKind::ReadOnly => ("rdonly_", "mem"),
+                MemKind::Untrusted => ("rdonly_untrusted_", "mem"),
                 MemKind::Ringbuf => ("ringbuf_", "mem"),
             },
             PtrTo::Buf { read_only: true } => ("rdonly_", "buf"),
             PtrTo::Buf { read_only: false } => ("", "buf"),
             PtrTo::Func(_) => ("", "func"),
-            PtrTo::Btf { trust, percpu, .. } => {
-                if percpu {
-                    f.write_str("percpu_")?;
-                }
+            PtrTo::Btf { trust, space, .. } => {
+                f.write_str(match space {
+                    Space::Kernel => "",
+                    Space::User => "user_",
+                    Space::Percpu => "percpu_",
+                })?;
                 match trust {
                     Trust::Trusted => ("trusted_", "ptr_"),
                     Trust::Rcu => ("rcu_", "ptr_"),

@@ -5,7 +5,7 @@ use crate::Privilege;
 use crate::domain::{Bounds, Scalar, Tnum};
 use crate::reason::{Operator, R, Reason, ValueReason};
 use crate::state::reg::{Extent, TypeName};
-use crate::state::{Link, Number, Pointer, PtrTo, Reg};
+use crate::state::{Link, MemKind, Number, Pointer, PtrTo, Reg};
 use ubpf_isa::{AluOp, Operand, Reg as Name, SignExtend, Width};
 
 /// Offsets from pointers stay below this, so that sums of a few of them cannot wrap.
@@ -156,6 +156,14 @@ impl Step<'_> {
         let to = p.type_name();
         if p.nullable {
             return Err(ValueReason::NullArithmetic { reg: R(side.reg), to }.into());
+        }
+        // Loads through it cannot fault, so nothing is known of its offset either.
+        if let PtrTo::Mem { kind: MemKind::Untrusted, .. } = p.to {
+            return if side.on_left {
+                Ok(Reg::Pointer(*p))
+            } else {
+                Err(Reason::Unsupported("numbers plus untrusted pointers"))
+            };
         }
         let adds_zero = op == AluOp::Add && off.as_const() == Some(0);
         match p.to {

@@ -2,6 +2,7 @@
 //! comes out.
 
 use super::Step;
+use super::typed::Object;
 use crate::Privilege;
 use crate::domain::Tnum;
 use crate::reason::{Direction, MemoryReason, NotMemory, R, Reason, Var};
@@ -9,7 +10,7 @@ use crate::state::reg::Extent;
 use crate::state::stack::{Byte, Fill, FillError, Span};
 use crate::state::{MemKind, Number, Pointer, PtrTo, Reg};
 use ubpf_abi::Access;
-use ubpf_abi::ctx::{CtxAccess, CtxField, CtxFieldKind, CtxWidth};
+use ubpf_abi::ctx::{CtxField, CtxFieldKind};
 use ubpf_abi::helper::SockKind;
 use ubpf_abi::map::MapFlags;
 use ubpf_abi::prog_type::PacketAccess;
@@ -155,6 +156,7 @@ impl Step<'_> {
                 self.check_region(p, at, size)?;
                 Ok(Reg::UNKNOWN)
             }
+            PtrTo::Mem { kind: MemKind::Untrusted, .. } => Ok(Reg::UNKNOWN),
             PtrTo::Mem { size, .. } => {
                 self.check_region(p, at, size)?;
                 Ok(Reg::UNKNOWN)
@@ -166,8 +168,11 @@ impl Step<'_> {
             PtrTo::Map(_) | PtrTo::PacketEnd | PtrTo::Func(_) => self.not_memory(p, at),
             PtrTo::Sock(_) => Err(Reason::Unsupported("loads from sockets")),
             PtrTo::FlowKeys => Err(Reason::Unsupported("flow keys")),
-            PtrTo::Buf { .. } => Err(Reason::Unsupported("buffers")),
-            PtrTo::Btf { .. } => Err(Reason::Unsupported("loads from kernel objects")),
+            PtrTo::Buf { read_only } => {
+                self.check_buffer(p, at, Access::Read, read_only)?;
+                Ok(Reg::UNKNOWN)
+            }
+            PtrTo::Btf { id, trust, space } => self.load_object(p, Object { id, trust, space }, at),
         }
     }
 
@@ -196,7 +201,7 @@ impl Step<'_> {
                 self.check_region(p, at, size)
             }
             PtrTo::MapKey(_) => Err(MemoryReason::KeyWrite(R(at.base)).into()),
-            PtrTo::Mem { kind: MemKind::ReadOnly, .. } => {
+            PtrTo::Mem { kind: MemKind::ReadOnly | MemKind::Untrusted, .. } => {
                 let to = p.type_name();
                 Err(MemoryReason::ReadOnly { reg: R(at.base), to }.into())
             }
@@ -217,8 +222,8 @@ impl Step<'_> {
             }
             PtrTo::Map(_) | PtrTo::PacketEnd | PtrTo::Func(_) => self.not_memory(p, at).map(drop),
             PtrTo::FlowKeys => Err(Reason::Unsupported("flow keys")),
-            PtrTo::Buf { .. } => Err(Reason::Unsupported("buffers")),
-            PtrTo::Btf { .. } => Err(Reason::Unsupported("stores to kernel objects")),
+            PtrTo::Buf { read_only } => self.check_buffer(p, at, Access::Write, read_only),
+            PtrTo::Btf { id, trust, space } => self.store_object(p, Object { id, trust, space }, at),
         }
     }
 
@@ -227,7 +232,7 @@ impl Step<'_> {
         Err(MemoryReason::NotMemory { reg: R(at.base), to }.into())
     }
 
-    fn map_forbids(&self, verb: &'static str, value_size: u32, p: &Pointer, at: Place) -> Reason {
+    pub(super) fn map_forbids(&self, verb: &'static str, value_size: u32, p: &Pointer, at: Place) -> Reason {
         let off = i64::from(p.off) + i64::from(at.off);
         MemoryReason::MapForbids { verb, value_size, off, size: at.size }.into()
     }
@@ -314,26 +319,16 @@ impl Step<'_> {
         if off % at.size != 0 || off.checked_add(at.size).is_none_or(|end| end > layout.size) {
             return Err(invalid());
         }
-        let field = layout.field_at(off).ok_or_else(invalid)?;
         let attach = self.cx.program.section.attach_type;
-        let exists = self.cx.options.kernel.has(field.since)
-            && (field.attach_types.is_empty() || field.attach_types.contains(&attach));
-        let allowed = match access {
-            Access::Read => matches!(field.access, CtxAccess::Read | CtxAccess::ReadWrite),
-            Access::Write => matches!(field.access, CtxAccess::Write | CtxAccess::ReadWrite),
-        };
-        let whole = at.size == field.elem_size && (off - field.off) % field.elem_size == 0;
-        let narrow = at.size < field.elem_size;
-        let width = match field.width {
-            CtxWidth::Whole => whole,
-            CtxWidth::NarrowLoads => whole || narrow && access == Access::Read,
-            CtxWidth::Any => true,
-        };
-        let inside = off + at.size <= field.off + field.size;
-        (exists && allowed && width && inside).then_some(field).ok_or_else(invalid)
+        let field = layout.field_for(off, attach).ok_or_else(invalid)?;
+        let allowed = self.cx.options.kernel.has(field.since) && field.allows(access, off, at.size);
+        allowed.then_some(field).ok_or_else(invalid)
     }
 
     fn load_ctx(&mut self, p: &Pointer, at: Place) -> Result<Reg, Reason> {
+        if let Some(proto) = self.cx.target {
+            return self.load_argument(p, at, proto);
+        }
         let field = self.ctx_field(p, at, Access::Read)?;
         let to = match field.kind {
             CtxFieldKind::Scalar => return Ok(Reg::UNKNOWN),
@@ -341,11 +336,17 @@ impl Step<'_> {
             CtxFieldKind::PacketMeta => PtrTo::PacketMeta(Extent::UNKNOWN),
             CtxFieldKind::PacketEnd => PtrTo::PacketEnd,
             CtxFieldKind::FlowKeys => PtrTo::FlowKeys,
+            CtxFieldKind::Sock => PtrTo::Sock(SockKind::Full),
+            CtxFieldKind::FullSockOrNull => {
+                let id = self.ids.pointer();
+                return Ok(Reg::Pointer(Pointer::new(PtrTo::Sock(SockKind::Full)).or_null(id)));
+            }
             CtxFieldKind::SockOrNull => {
                 let id = self.ids.pointer();
                 return Ok(Reg::Pointer(Pointer::new(PtrTo::Sock(SockKind::Common)).or_null(id)));
             }
-            _ => return Err(Reason::Unsupported("typed pointers in contexts")),
+            CtxFieldKind::Pointer(name) => return self.named_object(name),
+            _ => return Err(Reason::Unsupported("buffers of tracepoints")),
         };
         Ok(Reg::Pointer(Pointer::new(to)))
     }

@@ -10,12 +10,14 @@ mod atomic;
 mod call;
 mod jump;
 mod mem;
+mod typed;
 
 use crate::cx::Cx;
 use crate::domain::{Scalar, Tnum};
 use crate::reason::{R, Reason, ShapeReason, ValueReason};
 use crate::state::stack::Span;
 use crate::state::{Frame, Link, PtrId, RefId, Reg, ScalarId, State};
+use crate::subprogs::Found;
 use crate::text::At;
 use ubpf_isa::{Insn, Pc, Reg as Name, RegSet, SwapOp, SwapWidth};
 
@@ -59,6 +61,8 @@ pub struct StackTouch {
 pub struct Trace {
     /// Registers of the running frame whose exact value decided about safety.
     pub demands: RegSet,
+    /// A stack slot whose exact value did: its frame's depth, and its bit.
+    pub slot_demand: Option<(u8, u64)>,
     /// Stack access.
     pub touch: Option<StackTouch>,
     /// Registers of the running frame that it read or wrote.
@@ -81,6 +85,8 @@ pub enum Next {
         /// The other state.
         other: Box<State>,
     },
+    /// Back to the call that a callback was called from, which may call it again.
+    Again(Pc),
     /// The path ends, and all is well.
     End,
 }
@@ -91,6 +97,8 @@ pub struct Step<'a> {
     pub cx: &'a Cx<'a>,
     /// Fresh ids.
     pub ids: &'a mut Ids,
+    /// What is found out about whole subprograms.
+    pub found: &'a mut Found,
     /// The state, before and after.
     pub state: &'a mut State,
     /// The instruction's place.
@@ -188,6 +196,8 @@ impl Step<'_> {
             let (deep, shallow) = (span.place(0).0, span.place(span.len.saturating_sub(1)).0);
             self.trace.shown_slots |= (shallow..=deep).fold(0, |mask, n| mask | 1 << n);
         }
+        let subprog = self.frame_at(depth).subprog;
+        self.found.stack_used(subprog, span.off.unsigned_abs());
         self.trace.touch = Some(StackTouch { depth, span });
     }
 

@@ -1,0 +1,205 @@
+//! Reasons found where programs meet the kernel's own types.
+
+use super::R;
+use crate::domain::Tnum;
+use crate::domain::width::W64;
+use ubpf_abi::Errno;
+use ubpf_abi::btf::BtfId;
+
+/// Reasons found where programs meet the kernel's own types.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum TypedReason {
+    /// The program says nothing of what it is for, or the kernel has no such thing.
+    #[error("Tracing programs must provide btf_id")]
+    NoTarget,
+    /// The target cannot be attached to; the kernel says no more.
+    #[error("the kernel has nothing that programs of this kind can be attached to at {0}")]
+    NotAttachable(String),
+    /// Programs of this kind may not sleep.
+    #[error(
+        "Only fentry/fexit/fmod_ret, lsm, iter, uprobe, and struct_ops programs can be sleepable"
+    )]
+    MayNotSleep,
+    /// Programs of type `syscall` must be allowed to sleep.
+    #[error("Syscall programs can only be sleepable")]
+    MustSleep,
+    /// Operations of the kernel are GPL only.
+    #[error("struct ops programs must have a GPL compatible license")]
+    OpsGpl,
+    /// The struct is not one whose operations programs can implement.
+    #[error("attach_btf_id {} is not a supported struct", .0.0)]
+    OpsStruct(BtfId),
+    /// An operation that programs cannot implement.
+    #[error("attach to unsupported member {member} of struct {name}")]
+    OpsMember {
+        /// Member.
+        member: String,
+        /// Struct.
+        name: String,
+    },
+    /// An operation that may not sleep, for a program that may.
+    #[error("attach to unsupported member {member} of struct {name}")]
+    OpsSleep {
+        /// Member.
+        member: String,
+        /// Struct.
+        name: String,
+    },
+    /// Kernel objects are open to programs under a licence compatible with the GPL alone.
+    #[error("Cannot access kernel 'struct {0}' from non-GPL compatible program")]
+    ObjectGpl(String),
+    /// Kernel objects are open to those who may see pointers alone.
+    #[error("'struct {0}' access is allowed only to CAP_PERFMON and CAP_SYS_ADMIN")]
+    ObjectPrivilege(String),
+    /// Kernel objects cannot be written.
+    #[error("only read is supported")]
+    ReadOnly,
+    /// An offset before the object.
+    #[error("{reg} is ptr_{name} invalid negative access: off={off}")]
+    Negative {
+        /// The address register.
+        reg: R,
+        /// Struct.
+        name: String,
+        /// Offset.
+        off: i64,
+    },
+    /// An offset that is not a constant.
+    #[error("{reg} is ptr_{name} invalid variable offset: off={off}, var_off={var}")]
+    Variable {
+        /// The address register.
+        reg: R,
+        /// Struct.
+        name: String,
+        /// Constant part.
+        off: i64,
+        /// Variable part.
+        var: Tnum<W64>,
+    },
+    /// An object in the memory of a process, or of every CPU.
+    #[error("{reg} is ptr_{name} access {space} memory: off={off}")]
+    ElsewhereSpace {
+        /// The address register.
+        reg: R,
+        /// Struct.
+        name: String,
+        /// `user` or `percpu`.
+        space: &'static str,
+        /// Offset.
+        off: i64,
+    },
+    /// An access past the end of a struct.
+    #[error("access beyond struct {name} at off {off} size {size}")]
+    BeyondStruct {
+        /// Struct.
+        name: String,
+        /// Offset into it.
+        off: u32,
+        /// Bytes.
+        size: u32,
+    },
+    /// An access that begins in a member and ends outside of it.
+    #[error(
+        "access beyond the end of member {member} (mend:{end}) in struct {name} with off {off} size {size}"
+    )]
+    BeyondMember {
+        /// Member.
+        member: String,
+        /// Where it ends.
+        end: u32,
+        /// Struct.
+        name: String,
+        /// Offset into it.
+        off: u32,
+        /// Bytes.
+        size: u32,
+    },
+    /// An access to a part of a pointer.
+    #[error(
+        "cannot access ptr member {member} with moff {start} in struct {name} with off {off} size {size}"
+    )]
+    PartOfPointer {
+        /// Member.
+        member: String,
+        /// Where it begins.
+        start: u32,
+        /// Struct.
+        name: String,
+        /// Offset into it.
+        off: u32,
+        /// Bytes.
+        size: u32,
+    },
+    /// A hole between members.
+    #[error("struct {name} doesn't have field at offset {off}")]
+    NoField {
+        /// Struct.
+        name: String,
+        /// Offset into it.
+        off: u32,
+    },
+    /// A member whose size cannot be told.
+    #[error("field {0} doesn't have size")]
+    NoSize(String),
+    /// The object's type is no struct.
+    #[error("Type '{0}' is not a struct")]
+    NotStruct(String),
+    /// An offset before a buffer.
+    #[error("{reg} invalid {kind} buffer access: off={off}, size={size}")]
+    NegativeBuffer {
+        /// The address register.
+        reg: R,
+        /// `rdonly` or `rdwr`.
+        kind: &'static str,
+        /// Offset of the instruction.
+        off: i32,
+        /// Bytes.
+        size: u32,
+    },
+    /// An offset into a buffer that is not a constant.
+    #[error("{reg} invalid variable buffer offset: off={off}, var_off={var}")]
+    VariableBuffer {
+        /// The address register.
+        reg: R,
+        /// Offset of the instruction.
+        off: i32,
+        /// Variable part.
+        var: Tnum<W64>,
+    },
+    /// A variable that the kernel does not have.
+    #[error("ldimm64 unable to resolve the kernel symbol '{0}'")]
+    NoVariable(String),
+    /// The address of an untyped symbol that the kernel does not have.
+    #[error("ldimm64 failed to find the address for kernel symbol '{0}'.")]
+    NoAddress(String),
+}
+
+impl TypedReason {
+    pub(super) const fn errno(&self) -> Errno {
+        match self {
+            Self::BeyondStruct { .. }
+            | Self::BeyondMember { .. }
+            | Self::PartOfPointer { .. }
+            | Self::ReadOnly
+            | Self::Negative { .. }
+            | Self::Variable { .. }
+            | Self::NegativeBuffer { .. }
+            | Self::VariableBuffer { .. }
+            | Self::ElsewhereSpace { .. } => Errno::EACCES,
+            Self::ObjectPrivilege(_) => Errno::EPERM,
+            Self::NoSize(_) => Errno::EFAULT,
+            Self::NoVariable(_) | Self::NoAddress(_) => Errno::ENOENT,
+            Self::OpsStruct(_) | Self::OpsMember { .. } => Errno::ENOTSUPP,
+            Self::NoTarget
+            | Self::NotAttachable(_)
+            | Self::MayNotSleep
+            | Self::MustSleep
+            | Self::OpsGpl
+            | Self::OpsSleep { .. }
+            | Self::ObjectGpl(_)
+            | Self::NoField { .. }
+            | Self::NotStruct(_) => Errno::EINVAL,
+        }
+    }
+}

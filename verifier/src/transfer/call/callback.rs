@@ -1,0 +1,79 @@
+//! Subprograms that a helper calls.
+//!
+//! How often a helper calls back is not known. The call goes on as if it had not, and beside it
+//! waits a path into the callback; that path ends where it began, at the call, and so on until a
+//! state is like an earlier one.
+
+use super::super::{Next, Step};
+use super::helper::Passed;
+use crate::reason::{CallReason, Reason};
+use crate::state::{Callback, Pointer, PtrTo, Reg, State};
+use ubpf_abi::helper::CallbackKind;
+use ubpf_abi::program::SubprogId;
+use ubpf_isa::{Pc, Reg as Name};
+
+impl Step<'_> {
+    /// The address of a subprogram.
+    pub(super) fn function(&self, off: i32) -> Result<Reg, Reason> {
+        let (_, id) = self.callee(off)?;
+        if !self.cx.has_func_info() {
+            return Err(CallReason::NoFuncInfo.into());
+        }
+        if self.cx.global(id).is_some() {
+            return Err(CallReason::GlobalCallback.into());
+        }
+        Ok(Reg::Pointer(Pointer::new(PtrTo::Func(id))))
+    }
+
+    /// The path into the callback, if the helper may call it once more.
+    pub(super) fn call_back(
+        &mut self,
+        kind: CallbackKind,
+        subprog: SubprogId,
+        passed: &Passed,
+    ) -> Result<Option<(Pc, Box<State>)>, Reason> {
+        let regs = self.frame().regs;
+        let arg = |name: Name| regs[name.index()];
+        let args: [Reg; 4] = match kind {
+            CallbackKind::Loop => {
+                self.demand(Name::R1);
+                let most = arg(Name::R1).number().map_or(u64::MAX, |n| n.value.full.umax);
+                if u64::from(self.frame().loops) >= most {
+                    self.state.frame_mut().loops = 0;
+                    return Ok(None);
+                }
+                [Reg::UNKNOWN, arg(Name::R3), Reg::Uninit, Reg::Uninit]
+            }
+            CallbackKind::ForEachMapElem => {
+                let map = passed.map.ok_or(Reason::Unsupported("elements without a map"))?;
+                [
+                    arg(Name::R1),
+                    Reg::Pointer(Pointer::new(PtrTo::MapKey(map))),
+                    Reg::Pointer(Pointer::new(PtrTo::MapValue(map))),
+                    arg(Name::R3),
+                ]
+            }
+            _ => return Err(Reason::Unsupported("this kind of callback")),
+        };
+        let mut callee = self.frame_for(subprog, Some(self.pc))?;
+        callee.callback = Some(Callback { returns: (0, 1) });
+        for (reg, value) in [Name::R1, Name::R2, Name::R3, Name::R4].into_iter().zip(args) {
+            callee.regs[reg.index()] = value;
+        }
+        let mut other = Box::new(self.state.clone());
+        other.unrolled += 1;
+        other.frame_mut().loops += 1;
+        other.push(callee);
+        self.state.frame_mut().loops = 0;
+        let (start, _) = self.cx.text.extent(subprog);
+        Ok(Some((start, other)))
+    }
+
+    /// The call and the callback beside it.
+    pub(super) fn beside(next: Pc, entered: Option<(Pc, Box<State>)>) -> Next {
+        match entered {
+            Some((there, other)) => Next::Fork { here: next, there, other },
+            None => Next::Go(next),
+        }
+    }
+}

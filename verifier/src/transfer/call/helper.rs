@@ -1,0 +1,187 @@
+//! One helper call, in the kernel's order: may this program call it, do the arguments fit one by
+//! one, what does the call do beyond its prototype, what does it leave behind.
+
+use super::super::{Next, Step};
+use super::clobber;
+use crate::Privilege;
+use crate::reason::{CallReason, Given, HelperName, R, Reason, Region};
+use crate::state::stack::{Byte, Span};
+use crate::state::{MapRef, PtrTo, RefId, Reg};
+use ubpf_abi::helper::{CallbackKind, HelperDecl, HelperId};
+use ubpf_abi::map::{MapFlags, MapOp};
+use ubpf_abi::program::SubprogId;
+use ubpf_isa::{Pc, Reg as Name};
+
+/// The registers of arguments.
+pub(super) const ARGS: [Name; 5] = [Name::R1, Name::R2, Name::R3, Name::R4, Name::R5];
+
+/// What the arguments of one call have in common.
+#[derive(Default)]
+pub(super) struct Passed {
+    /// The map that keys and values belong to.
+    pub map: Option<MapRef>,
+    /// A key that is known: the element it names, of an array.
+    pub key: Option<u64>,
+    /// Bytes of the memory that the call returns.
+    pub alloc_size: Option<u32>,
+    /// Largest value of the size of a memory argument.
+    pub size_max: Option<u64>,
+    /// The reference that an argument carries.
+    pub reference: Option<RefId>,
+    /// The argument whose reference the call takes.
+    pub released: Option<Name>,
+    /// The subprogram that is called back.
+    pub callback: Option<(CallbackKind, SubprogId)>,
+    /// Stack memory that the call fills.
+    pub filled: Option<(u8, Span)>,
+}
+
+impl Step<'_> {
+    pub(super) fn helper(&mut self, id: HelperId, next: Pc) -> Result<Next, Reason> {
+        let decl = self.cx.platform.helper(id);
+        let name = HelperName { name: decl.map(|d| d.name).or(id.name()), id: id.0 };
+        let decl = self.admitted(id, decl, name)?;
+        let mut passed = Passed::default();
+        for index in 0..decl.args.len().min(ARGS.len()) {
+            self.argument(decl, name, index, &mut passed)?;
+        }
+        self.check_map_use(decl, &passed)?;
+        if let Some((depth, span)) = passed.filled {
+            self.frame_at_mut(depth).stack.write(span, Byte::Misc);
+        }
+        self.release_passed(name, &passed)?;
+        if decl.map_op == Some(MapOp::TailCall) {
+            self.check_held(Region::TailCall)?;
+        }
+        if decl.map_op == Some(MapOp::LocalStorage)
+            && !self.frame().regs[Name::R2.index()].is_zero()
+        {
+            return Err(CallReason::StorageFlags.into());
+        }
+        let entered = match passed.callback {
+            Some((kind, subprog)) => self.call_back(kind, subprog, &passed)?,
+            None => None,
+        };
+        clobber(self.state.frame_mut());
+        let result = self.result(decl, &passed)?;
+        self.state.frame_mut().regs[Name::R0.index()] = result;
+        self.trace.shown.insert(Name::R0);
+        self.check_map_op(decl, name, &passed)?;
+        if decl.changes_packet {
+            self.forget_packet();
+        }
+        Ok(Self::beside(next, entered))
+    }
+
+    /// The helper, if this program may call it.
+    fn admitted<'d>(
+        &self,
+        id: HelperId,
+        decl: Option<&'d HelperDecl>,
+        name: HelperName,
+    ) -> Result<&'d HelperDecl, Reason> {
+        let Some(decl) = decl else {
+            return Err(match id.since().filter(|&v| self.cx.options.kernel.has(v)) {
+                Some(_) => Reason::Unsupported("this helper"),
+                None => CallReason::UnknownHelper(name).into(),
+            });
+        };
+        if !self.cx.options.kernel.has(decl.since) {
+            return Err(CallReason::UnknownHelper(name).into());
+        }
+        if !self.cx.decl.admits(decl, self.cx.program.section.attach_type) {
+            return Err(CallReason::NotForType(name).into());
+        }
+        if decl.gpl_only && !self.cx.program.is_gpl_compatible() {
+            return Err(CallReason::GplOnly.into());
+        }
+        if decl.might_sleep && !self.cx.program.section.sleepable {
+            return Err(CallReason::MightSleep.into());
+        }
+        Ok(decl)
+    }
+
+    /// Maps that programs may only read cannot be changed; tail calls go through prog arrays.
+    fn check_map_use(&self, decl: &HelperDecl, passed: &Passed) -> Result<(), Reason> {
+        let (Some(op), Some(map)) = (decl.map_op, passed.map) else { return Ok(()) };
+        let def = self.cx.map_def(map)?;
+        let changes = matches!(op, MapOp::Delete | MapOp::Update | MapOp::Push | MapOp::Pop);
+        if changes && def.flags.has(MapFlags::RDONLY_PROG) {
+            return Err(CallReason::MapReadOnly.into());
+        }
+        let takes = |op| {
+            let map_type = def.map_type.ok().and_then(|t| self.cx.platform.map_type(t));
+            map_type.is_none_or(|t| t.ops.contains(&op))
+        };
+        match op {
+            MapOp::TailCall if !takes(op) => Err(CallReason::TailCallMap.into()),
+            MapOp::ForEach if !takes(op) => Err(CallReason::NoForEach.into()),
+            _ => Ok(()),
+        }
+    }
+
+    /// The kernel asks last whether the helper takes maps of this type at all.
+    fn check_map_op(
+        &self,
+        decl: &HelperDecl,
+        helper: HelperName,
+        passed: &Passed,
+    ) -> Result<(), Reason> {
+        let (Some(op), Some(map)) = (decl.map_op, passed.map) else { return Ok(()) };
+        let Ok(map_type) = self.cx.map_def(map)?.map_type else { return Ok(()) };
+        let Some(map_decl) = self.cx.platform.map_type(map_type) else {
+            return Err(Reason::Unsupported("this map type"));
+        };
+        if map_decl.ops.contains(&op) {
+            Ok(())
+        } else {
+            Err(CallReason::MapOp { map_type, helper }.into())
+        }
+    }
+
+    fn release_passed(&mut self, helper: HelperName, passed: &Passed) -> Result<(), Reason> {
+        let Some(reg) = passed.released else { return Ok(()) };
+        match passed.reference {
+            Some(id) if self.release(id) => Ok(()),
+            None if self.frame().regs[reg.index()].is_zero() => Ok(()),
+            _ => Err(CallReason::NotAcquired(helper).into()),
+        }
+    }
+
+    /// Gives a reference up, and with it every copy of its pointer; whether there was one.
+    fn release(&mut self, id: RefId) -> bool {
+        let held = self.state.refs.len();
+        self.state.refs.retain(|r| r.id != id);
+        if self.state.refs.len() == held {
+            return false;
+        }
+        let left = match self.cx.options.privilege {
+            Privilege::Privileged => Reg::UNKNOWN,
+            Privilege::Unprivileged => Reg::Uninit,
+        };
+        self.state
+            .for_each_reg(|r| r.pointer().is_some_and(|p| p.ref_id == Some(id)), |r| *r = left);
+        true
+    }
+
+    /// The packet may have moved: nothing known points into it any more.
+    pub(super) fn forget_packet(&mut self) {
+        let packet = |r: &Reg| {
+            matches!(
+                r.pointer().map(|p| p.to),
+                Some(PtrTo::Packet(_) | PtrTo::PacketMeta(_) | PtrTo::PacketEnd)
+            )
+        };
+        self.state.for_each_reg(packet, |r| *r = Reg::UNKNOWN);
+    }
+
+    /// The type of what a register holds, as messages have it.
+    pub(super) fn given(&self, reg: Name) -> Given {
+        let value = &self.frame().regs[reg.index()];
+        value.pointer().map_or(Given::Scalar, |p| Given::Pointer(p.type_name()))
+    }
+
+    pub(super) fn wrong_type(&self, reg: Name, expected: &'static str) -> Reason {
+        CallReason::Argument { reg: R(reg), given: self.given(reg), expected }.into()
+    }
+}

@@ -1,0 +1,103 @@
+//! Memory handed to a helper: does it have the bytes that the helper reads or writes.
+
+use super::super::Step;
+use super::super::mem::Place;
+use super::helper::Passed;
+use crate::Privilege;
+use crate::reason::{CallReason, MemoryReason, R, Reason};
+use crate::state::stack::{Byte, FillError, Span};
+use crate::state::{MemKind, Pointer, PtrTo, Reg};
+use ubpf_abi::Access;
+use ubpf_abi::helper::MemAccess;
+use ubpf_abi::map::MapFlags;
+
+impl Step<'_> {
+    /// Judges the memory at `at.base`, from its pointer on, of `at.size` bytes.
+    pub(super) fn memory_argument(
+        &mut self,
+        at: Place,
+        access: MemAccess,
+        passed: &mut Passed,
+    ) -> Result<(), Reason> {
+        let value = self.frame().regs[at.base.index()];
+        let Reg::Pointer(p) = value else {
+            return if at.size == 0 && value.is_zero() {
+                Ok(())
+            } else {
+                Err(self.wrong_type(at.base, "fp"))
+            };
+        };
+        let writes = access != MemAccess::Read;
+        let read_only = || {
+            Reason::from(MemoryReason::ReadOnly { reg: R(at.base), to: p.type_name() })
+        };
+        match p.to {
+            PtrTo::Stack(depth) => self.stack_argument(&p, depth, at, access, passed),
+            PtrTo::Packet(extent) | PtrTo::PacketMeta(extent) => self.check_packet(&p, at, extent),
+            PtrTo::MapValue(map) => {
+                let def = self.cx.map_def(map)?;
+                let (size, flags) = (def.value_size, def.flags);
+                if writes && flags.has(MapFlags::RDONLY_PROG) {
+                    return Err(self.map_forbids("write into", size, &p, at));
+                }
+                if !writes && flags.has(MapFlags::WRONLY_PROG) {
+                    return Err(self.map_forbids("read from", size, &p, at));
+                }
+                self.check_region(&p, at, size)
+            }
+            PtrTo::MapKey(_) if writes => Err(read_only()),
+            PtrTo::MapKey(map) => {
+                let size = self.cx.map_def(map)?.key_size;
+                self.check_region(&p, at, size)
+            }
+            PtrTo::Mem { kind: MemKind::ReadOnly, .. } if writes => Err(read_only()),
+            PtrTo::Mem { size, .. } => self.check_region(&p, at, size),
+            PtrTo::Buf { .. } | PtrTo::Btf { .. } => {
+                Err(Reason::Unsupported("this kind of memory argument"))
+            }
+            PtrTo::Ctx
+            | PtrTo::Map(_)
+            | PtrTo::PacketEnd
+            | PtrTo::FlowKeys
+            | PtrTo::Sock(_)
+            | PtrTo::Func(_) => Err(self.wrong_type(at.base, "fp")),
+        }
+    }
+
+    fn stack_argument(
+        &mut self,
+        p: &Pointer,
+        depth: u8,
+        at: Place,
+        access: MemAccess,
+        passed: &mut Passed,
+    ) -> Result<(), Reason> {
+        let direction = if access == MemAccess::Read { Access::Read } else { Access::Write };
+        let (low, high) = self.stack_bounds(p, at, direction)?;
+        let whole = Span { off: low.off, len: (high.off - low.off) as u32 + at.size };
+        if whole.len == 0 {
+            return Ok(());
+        }
+        self.touch_stack(depth, whole);
+        if low != high {
+            self.demand(at.base);
+        } else if access == MemAccess::WriteUninit {
+            passed.filled = Some((depth, whole));
+            return Ok(());
+        }
+        let uninit_ok = self.cx.options.privilege == Privilege::Privileged;
+        let readable = self.frame_at(depth).stack.readable(whole, uninit_ok);
+        if let Err(FillError::Invalid { n }) = readable {
+            let (reg, size) = (R(at.base), at.size);
+            return Err(if low == high {
+                CallReason::UninitStackArgument { reg, off: low.off.into(), n, size }.into()
+            } else {
+                CallReason::UninitStackRange { reg, var: p.var.bits, n, size }.into()
+            });
+        }
+        if access != MemAccess::Read {
+            self.frame_at_mut(depth).stack.write(whole, Byte::Misc);
+        }
+        Ok(())
+    }
+}

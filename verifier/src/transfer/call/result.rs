@@ -1,0 +1,99 @@
+//! What `r0` holds after a helper call.
+
+use super::super::Step;
+use super::helper::Passed;
+use crate::domain::{Bounds, Scalar};
+use crate::reason::Reason;
+use crate::state::{Acquired, MapRef, MemKind, Number, Pointer, PtrId, PtrTo, Reg};
+use ubpf_abi::helper::{HelperDecl, RetKind};
+use ubpf_abi::map::{MapOp, MapType};
+
+/// Helpers whose result is at most the size that they were given, and an error number at least.
+const BOUNDED_BY_SIZE: [&str; 5] = [
+    "get_stack",
+    "get_task_stack",
+    "probe_read_str",
+    "probe_read_kernel_str",
+    "probe_read_user_str",
+];
+
+/// Helpers whose result is their argument, seen as a socket of another kind: one reference.
+const CASTS: [&str; 8] = [
+    "sk_fullsock",
+    "tcp_sock",
+    "skc_to_tcp6_sock",
+    "skc_to_tcp_sock",
+    "skc_to_tcp_timewait_sock",
+    "skc_to_tcp_request_sock",
+    "skc_to_udp6_sock",
+    "skc_to_mptcp_sock",
+];
+
+/// Error numbers are not below its negative.
+const MAX_ERRNO: i64 = 4095;
+
+impl Step<'_> {
+    pub(super) fn result(&mut self, decl: &HelperDecl, passed: &Passed) -> Result<Reg, Reason> {
+        let to = match decl.ret.kind {
+            RetKind::Void => return Ok(Reg::Uninit),
+            RetKind::Scalar => return Ok(self.returned_number(decl, passed)),
+            RetKind::MapValue => {
+                let map = passed.map.ok_or(Reason::Unsupported("values without a map"))?;
+                let outer = self.cx.map_def(map)?;
+                match outer.map_type {
+                    Ok(t) if t.is_map_in_map() => {
+                        let uid = self.ids.pointer().0;
+                        PtrTo::Map(MapRef { map: map.map, inner: true, uid })
+                    }
+                    Ok(MapType::Sockmap | MapType::Sockhash | MapType::Xskmap) => {
+                        return Err(Reason::Unsupported("sockets in maps"));
+                    }
+                    _ => PtrTo::MapValue(map),
+                }
+            }
+            RetKind::AllocMem => {
+                let size = passed.alloc_size.ok_or(Reason::Unsupported("memory without a size"))?;
+                PtrTo::Mem { size, kind: MemKind::Ringbuf }
+            }
+            RetKind::Sock(kind) => PtrTo::Sock(kind),
+            _ => return Err(Reason::Unsupported("this kind of helper result")),
+        };
+        let mut p = Pointer::new(to);
+        let acquired = decl.ret.acquire.then(|| self.ids.reference());
+        if decl.ret.nullable && !self.surely_there(decl, passed) {
+            p = p.or_null(self.ids.pointer());
+        }
+        if CASTS.contains(&decl.name) {
+            p.ref_id = passed.reference;
+        } else if let Some(id) = acquired {
+            self.state.refs.push(Acquired { id, at: self.pc });
+            p.ref_id = Some(id);
+            // What tells the reference's own pointer from others that carry it: null ends it.
+            p.id = Some(PtrId(id.0));
+        }
+        Ok(Reg::Pointer(p))
+    }
+
+    fn returned_number(&self, decl: &HelperDecl, passed: &Passed) -> Reg {
+        let value = if BOUNDED_BY_SIZE.contains(&decl.name) {
+            let max = passed.size_max.and_then(|v| i32::try_from(v).ok()).unwrap_or(i32::MAX);
+            let (min, max) = (-MAX_ERRNO, i64::from(max));
+            let (full, low) = (Bounds::signed(min, max), Bounds::signed(min, max));
+            Scalar { full, low, ..Scalar::UNKNOWN }.sync()
+        } else if decl.name == "get_smp_processor_id" {
+            Scalar::unsigned(0, u64::from(self.cx.options.cpus.get() - 1))
+        } else {
+            Scalar::UNKNOWN
+        };
+        Reg::Number(Number::new(value))
+    }
+
+    /// Elements of arrays exist, whatever their value.
+    fn surely_there(&self, decl: &HelperDecl, passed: &Passed) -> bool {
+        let (Some(MapOp::Lookup), Some(key), Some(map)) = (decl.map_op, passed.key, passed.map)
+        else {
+            return false;
+        };
+        self.cx.map_def(map).is_ok_and(|def| key < def.max_entries.into())
+    }
+}

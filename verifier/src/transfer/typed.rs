@@ -1,0 +1,273 @@
+//! Typed contexts and kernel objects: what a load from them gives, and which pointers can be
+//! trusted afterwards.
+
+use super::Step;
+use super::mem::Place;
+use crate::Privilege;
+use crate::reason::{MemoryReason, R, Reason, TypedReason};
+use crate::state::{MemKind, Pointer, PtrTo, Reg, Space, Trust};
+use crate::typed::{CtxArg, Found, Prototype, Tag, walk};
+use ubpf_abi::Access;
+use ubpf_abi::btf::{Btf, BtfId, Def, Kind};
+use ubpf_abi::object::{ExternId, ExternKind};
+use ubpf_abi::prog_type::ProgType;
+
+/// A kernel object, as a pointer names it.
+#[derive(Clone, Copy)]
+pub(super) struct Object {
+    pub id: BtfId,
+    pub trust: Trust,
+    pub space: Space,
+}
+
+impl Object {
+    /// A pointer to it.
+    fn pointer(self) -> Pointer {
+        let Self { id, trust, space } = self;
+        Pointer::new(PtrTo::Btf { id, trust, space })
+    }
+}
+
+impl<'a> Step<'a> {
+    fn kernel_types(&self) -> Result<&'a Btf, Reason> {
+        let types = self.cx.program.target_btf.as_deref();
+        types.ok_or(Reason::Unsupported("kernel objects without the kernel's types"))
+    }
+
+    /// A load from a context that consists of a function's arguments, eight bytes each.
+    pub(super) fn load_argument(
+        &mut self,
+        p: &Pointer,
+        at: Place,
+        proto: &Prototype,
+    ) -> Result<Reg, Reason> {
+        self.check_unmodified(p, at.base)?;
+        let invalid = || Reason::from(MemoryReason::Ctx { off: at.off.into(), size: at.size });
+        let off = usize::try_from(at.off).map_err(|_| invalid())?;
+        if !off.is_multiple_of(8) {
+            return Err(invalid());
+        }
+        let arg = *proto.args.get(off / 8).ok_or_else(invalid)?;
+        if arg != CtxArg::Scalar && at.size != 8 {
+            return Err(invalid());
+        }
+        Ok(match arg {
+            CtxArg::Closed => return Err(invalid()),
+            CtxArg::Scalar | CtxArg::Address => Reg::UNKNOWN,
+            CtxArg::BufOrNull { read_only } => {
+                let p = Pointer::new(PtrTo::Buf { read_only });
+                Reg::Pointer(p.or_null(self.ids.pointer()))
+            }
+            CtxArg::Object { id, trust, space, nullable } => {
+                let p = Object { id, trust, space }.pointer();
+                Reg::Pointer(if nullable { p.or_null(self.ids.pointer()) } else { p })
+            }
+        })
+    }
+
+    /// A trusted pointer to the kernel struct of this name, from a context field.
+    pub(super) fn named_object(&self, name: &str) -> Result<Reg, Reason> {
+        let found = self.kernel_types()?.find(Kind::Struct, name);
+        let id = found.ok_or(Reason::Unsupported("structs that the kernel does not have"))?;
+        let object = Object { id, trust: Trust::Trusted, space: Space::Kernel };
+        Ok(Reg::Pointer(object.pointer()))
+    }
+
+    /// A load from a kernel object.
+    pub(super) fn load_object(
+        &mut self,
+        p: &Pointer,
+        object: Object,
+        at: Place,
+    ) -> Result<Reg, Reason> {
+        let btf = self.kernel_types()?;
+        let off = self.object_offset(btf, p, object, at)?;
+        Ok(match walk::at(btf, object.id, off, at.size)? {
+            Found::Scalar => Reg::UNKNOWN,
+            Found::Opaque => {
+                let to = PtrTo::Mem { size: 0, kind: MemKind::Untrusted };
+                Reg::Pointer(Pointer::new(to))
+            }
+            found @ Found::Object { id, .. } => {
+                let trusted = p.ref_id.is_some() || object.trust == Trust::Trusted;
+                let parent = if trusted { Trust::Trusted } else { object.trust };
+                let (trust, space, nullable) = self.walked(btf, object.id, parent, found);
+                let p = Object { id, trust, space }.pointer();
+                Reg::Pointer(if nullable { p.or_null(self.ids.pointer()) } else { p })
+            }
+        })
+    }
+
+    /// A store to a kernel object, which few types of programs may do, to few fields.
+    pub(super) fn store_object(
+        &mut self,
+        p: &Pointer,
+        object: Object,
+        at: Place,
+    ) -> Result<(), Reason> {
+        let btf = self.kernel_types()?;
+        self.object_offset(btf, p, object, at)?;
+        match self.cx.decl.prog_type {
+            ProgType::StructOps | ProgType::SchedCls | ProgType::SchedAct | ProgType::Xdp => {
+                Err(Reason::Unsupported("stores to kernel objects"))
+            }
+            _ => Err(TypedReason::ReadOnly.into()),
+        }
+    }
+
+    /// Where an access to a kernel object begins, once it is clear that there may be one.
+    fn object_offset(
+        &self,
+        btf: &Btf,
+        p: &Pointer,
+        object: Object,
+        at: Place,
+    ) -> Result<u32, Reason> {
+        let name = || btf.name_of(object.id).to_owned();
+        let reg = R(at.base);
+        let off = i64::from(p.off) + i64::from(at.off);
+        if self.cx.options.privilege == Privilege::Unprivileged {
+            return Err(TypedReason::ObjectPrivilege(name()).into());
+        }
+        if !self.cx.program.is_gpl_compatible() {
+            return Err(TypedReason::ObjectGpl(name()).into());
+        }
+        if p.var.as_const() != Some(0) {
+            let var = p.var.bits;
+            return Err(if off < 0 {
+                TypedReason::Negative { reg, name: name(), off }.into()
+            } else {
+                TypedReason::Variable { reg, name: name(), off, var }.into()
+            });
+        }
+        let start =
+            u32::try_from(off).map_err(|_| TypedReason::Negative { reg, name: name(), off })?;
+        let space = match object.space {
+            Space::Kernel => return Ok(start),
+            Space::User => "user",
+            Space::Percpu => "percpu",
+        };
+        Err(TypedReason::ElsewhereSpace { reg, name: name(), space, off }.into())
+    }
+
+    /// How far a pointer can be trusted that was loaded from a field of `parent`, which place it
+    /// leads to, and whether it may be null.
+    fn walked(
+        &self,
+        btf: &Btf,
+        parent: BtfId,
+        trust: Trust,
+        found: Found<'_>,
+    ) -> (Trust, Space, bool) {
+        let Found::Object { id, field, tag, through_union } = found else {
+            return (Trust::Untrusted, Space::Kernel, false);
+        };
+        let space = match tag {
+            Some(Tag::User) => Space::User,
+            Some(Tag::Percpu) => Space::Percpu,
+            Some(Tag::Rcu) | None => Space::Kernel,
+        };
+        // What a union holds may be something else, whatever is known of the field.
+        let unless_union = |trust| if through_union { Trust::Untrusted } else { trust };
+        let listed = |suffix| is_listed(btf, parent, field, id, suffix);
+        match trust {
+            Trust::Untrusted => (Trust::Untrusted, Space::Kernel, false),
+            Trust::Plain => (unless_union(Trust::Plain), space, false),
+            Trust::Trusted | Trust::Rcu if listed("__safe_trusted") => {
+                (unless_union(Trust::Trusted), space, false)
+            }
+            Trust::Trusted | Trust::Rcu if listed("__safe_trusted_or_null") => {
+                (unless_union(Trust::Trusted), space, true)
+            }
+            Trust::Trusted | Trust::Rcu if !self.in_rcu_section() => {
+                (Trust::Untrusted, Space::Kernel, false)
+            }
+            Trust::Trusted | Trust::Rcu if listed("__safe_rcu") => {
+                (unless_union(Trust::Rcu), space, false)
+            }
+            Trust::Trusted | Trust::Rcu if listed("__safe_rcu_or_null") => {
+                (Trust::Rcu, space, true)
+            }
+            Trust::Trusted | Trust::Rcu if tag == Some(Tag::Rcu) => {
+                (unless_union(Trust::Rcu), space, true)
+            }
+            Trust::Trusted | Trust::Rcu => (unless_union(Trust::Plain), space, false),
+        }
+    }
+
+    /// What RCU protects stays: programs that may not sleep are one read section.
+    fn in_rcu_section(&self) -> bool {
+        !self.cx.program.section.sleepable
+    }
+
+    /// A load from, or a store to, memory whose size is checked where the program is attached.
+    pub(super) fn check_buffer(
+        &self,
+        p: &Pointer,
+        at: Place,
+        access: Access,
+        read_only: bool,
+    ) -> Result<(), Reason> {
+        let reg = R(at.base);
+        if access == Access::Write && read_only {
+            return Err(MemoryReason::ReadOnly { reg, to: p.type_name() }.into());
+        }
+        let kind = if read_only { "rdonly" } else { "rdwr" };
+        if at.off < 0 {
+            let (off, size) = (at.off, at.size);
+            return Err(TypedReason::NegativeBuffer { reg, kind, off, size }.into());
+        }
+        if p.var.as_const() != Some(0) {
+            let (off, var) = (at.off, p.var.bits);
+            return Err(TypedReason::VariableBuffer { reg, off, var }.into());
+        }
+        Ok(())
+    }
+
+    /// The address of a kernel variable or symbol.
+    pub(super) fn symbol(&self, id: u32) -> Result<Reg, Reason> {
+        let symbol = self.cx.program.externs.get(ExternId(id).0 as usize);
+        let symbol = symbol.ok_or(Reason::Unsupported("kernel symbols by number"))?;
+        let target = match symbol.kind {
+            // Just a number, whatever it is.
+            ExternKind::Address => return Ok(Reg::UNKNOWN),
+            ExternKind::Var { target, .. } => target,
+            ExternKind::Kfunc { .. } => {
+                return Err(Reason::Unsupported("addresses of kernel functions"));
+            }
+        };
+        let name = || symbol.name.clone();
+        let var = target.ok_or_else(|| TypedReason::NoVariable(name()))?;
+        if !self.cx.options.variables {
+            return Err(TypedReason::NoAddress(name()).into());
+        }
+        let btf = self.kernel_types()?;
+        let Some(Def::Var(var_def)) = btf.ty(var).map(|ty| ty.def) else {
+            return Err(TypedReason::NoVariable(name()).into());
+        };
+        let section = btf.find(Kind::Datasec, ".data..percpu");
+        let percpu = section.is_some_and(|s| btf.vars(s).iter().any(|v| v.ty == var));
+        let (id, ty) =
+            btf.resolve(var_def.ty).map_err(|_| Reason::Unsupported("broken kernel types"))?;
+        let is_struct = ty.def.composite().is_some();
+        let to = if percpu || is_struct {
+            let space = if percpu { Space::Percpu } else { Space::Kernel };
+            PtrTo::Btf { id, trust: Trust::Plain, space }
+        } else {
+            let size = btf.size_of(id).map_err(|_| Reason::Unsupported("broken kernel types"))?;
+            PtrTo::Mem { size, kind: MemKind::ReadOnly }
+        };
+        Ok(Reg::Pointer(Pointer::new(to)))
+    }
+}
+
+/// Whether the kernel vouches for a field: it keeps a struct of the parent's name and a suffix,
+/// with the fields in question.
+fn is_listed(btf: &Btf, parent: BtfId, field: &str, id: BtfId, suffix: &str) -> bool {
+    let list = format!("{}{suffix}", btf.name_of(parent));
+    let Some(list) = btf.find(Kind::Struct, &list) else { return false };
+    btf.members(list).iter().filter(|member| btf.name(member.name) == field).any(|member| {
+        let Some(Def::Ptr(to)) = btf.ty(member.ty).map(|ty| ty.def) else { return false };
+        btf.resolve(to).is_ok_and(|(to, _)| to == id)
+    })
+}

@@ -1,0 +1,132 @@
+//! What the kernel knows beyond its types (6.18): which arguments of tracepoints and iterators
+//! may be null, which structs have operations for programs.
+
+/// Arguments of tracepoints that may be null, by number, without the first one that BTF lists.
+/// A parameter's name cannot say so where the event is shared by several tracepoints.
+pub const NULLABLE_TRACEPOINT_ARGS: &[(&str, &[usize])] = &[
+    ("break_lease_block", &[1]),
+    ("break_lease_noblock", &[1]),
+    ("break_lease_unblock", &[1]),
+    ("ext4_mballoc_discard", &[1]),
+    ("ext4_mballoc_free", &[1]),
+    ("fcntl_setlk", &[1]),
+    ("fib_table_lookup", &[2]),
+    ("flock_lock_inode", &[1]),
+    ("folio_wait_writeback", &[1]),
+    ("generic_delete_lease", &[1]),
+    ("hugetlbfs_alloc_inode", &[1]),
+    ("kfree_skb", &[3]),
+    ("locks_remove_posix", &[1]),
+    ("mm_collapse_huge_page_isolate", &[0]),
+    ("mm_khugepaged_collapse_file", &[1]),
+    ("mm_khugepaged_scan_file", &[1]),
+    ("mm_khugepaged_scan_pmd", &[1]),
+    ("mm_page_alloc", &[0]),
+    ("mm_page_alloc_zone_locked", &[0]),
+    ("mm_page_pcpu_drain", &[0]),
+    ("posix_lock_inode", &[1]),
+    ("qdisc_dequeue", &[3]),
+    ("sched_pi_setprio", &[1]),
+    ("sched_stick_numa", &[2]),
+    ("sched_swap_numa", &[2]),
+    ("tcp_send_reset", &[0, 1]),
+    ("tcp_sendmsg_locked", &[2]),
+    ("time_out_leases", &[1]),
+    ("tmigr_update_events", &[0]),
+    ("writeback_dirty_folio", &[1]),
+    ("xfs_blockgc_flush_all", &[0]),
+    ("xfs_blockgc_free_space", &[1]),
+    ("xfs_blockgc_start", &[0]),
+    ("xfs_blockgc_stop", &[0]),
+    ("xfs_blockgc_worker", &[0]),
+    ("xfs_btree_overlapped_query_range", &[2]),
+    ("xfs_btree_updkeys", &[2]),
+    ("xfs_defer_add_item", &[0]),
+    ("xfs_defer_cancel_item", &[0]),
+    ("xfs_defer_cancel_list", &[0]),
+    ("xfs_defer_create_intent", &[0]),
+    ("xfs_defer_finish_item", &[0]),
+    ("xfs_defer_isolate_paused", &[0]),
+    ("xfs_defer_item_pause", &[0]),
+    ("xfs_defer_item_unpause", &[0]),
+    ("xfs_defer_pending_abort", &[0]),
+    ("xfs_defer_pending_finish", &[0]),
+    ("xfs_defer_relog_intent", &[0]),
+    ("xfs_fs_sync_fs", &[0]),
+    ("xfs_inodegc_flush", &[0]),
+    ("xfs_inodegc_push", &[0]),
+    ("xfs_inodegc_queue", &[0]),
+    ("xfs_inodegc_start", &[0]),
+    ("xfs_inodegc_stop", &[0]),
+    ("xfs_inodegc_throttle", &[0]),
+    ("xfs_ioc_free_eofblocks", &[1]),
+    ("xfs_map_blocks_alloc", &[4]),
+    ("xfs_map_blocks_found", &[4]),
+];
+
+/// What an argument of an iterator is, where its prototype does not say it all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum IterArg {
+    /// A trusted pointer, null when the iteration is over.
+    TrustedOrNull,
+    /// A pointer, null when the iteration is over.
+    PlainOrNull,
+    /// Memory that may only be read, or null.
+    ReadOnlyBufOrNull,
+    /// Memory, or null.
+    BufOrNull,
+}
+
+/// Iterators, and the arguments that differ from what their prototypes say.
+pub const ITERATORS: &[(&str, &[(usize, IterArg)])] = {
+    use IterArg::{BufOrNull, PlainOrNull, ReadOnlyBufOrNull, TrustedOrNull};
+    &[
+        ("bpf_link", &[(1, PlainOrNull)]),
+        ("bpf_map", &[(1, TrustedOrNull)]),
+        ("bpf_map_elem", &[(2, ReadOnlyBufOrNull), (3, BufOrNull)]),
+        ("bpf_prog", &[(1, PlainOrNull)]),
+        ("bpf_sk_storage_map", &[(2, PlainOrNull), (3, BufOrNull)]),
+        ("cgroup", &[(1, TrustedOrNull)]),
+        ("dmabuf", &[(1, PlainOrNull)]),
+        ("ipv6_route", &[(1, PlainOrNull)]),
+        ("kmem_cache", &[(1, TrustedOrNull)]),
+        ("ksym", &[(1, PlainOrNull)]),
+        ("netlink", &[(1, PlainOrNull)]),
+        ("sockmap", &[(2, ReadOnlyBufOrNull), (3, PlainOrNull)]),
+        ("task", &[(1, TrustedOrNull)]),
+        ("task_file", &[(1, PlainOrNull), (3, PlainOrNull)]),
+        ("task_vma", &[(1, PlainOrNull), (2, PlainOrNull)]),
+        ("tcp", &[(1, TrustedOrNull)]),
+        ("udp", &[(1, TrustedOrNull)]),
+        ("unix", &[(1, PlainOrNull)]),
+    ]
+};
+
+/// A kernel struct whose operations programs can implement.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ops {
+    /// Its name.
+    pub name: &'static str,
+    /// Operations that are not for programs.
+    pub unsupported: &'static [&'static str],
+    /// Operations that may sleep; `None` for all of them.
+    pub sleepable: Option<&'static [&'static str]>,
+    /// Arguments of the first type are taken as the second.
+    pub promoted: Option<(&'static str, &'static str)>,
+}
+
+/// Structs whose operations programs can implement, where the kernel has them.
+pub const OPS: &[Ops] = &[
+    Ops {
+        name: "bpf_dummy_ops",
+        unsupported: &[],
+        sleepable: Some(&["test_sleepable"]),
+        promoted: None,
+    },
+    Ops {
+        name: "tcp_congestion_ops",
+        unsupported: &["get_info"],
+        sleepable: None,
+        promoted: Some(("sock", "tcp_sock")),
+    },
+];

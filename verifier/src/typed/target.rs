@@ -1,0 +1,210 @@
+//! What a program is attached to: its place in the kernel, found by the section's name, and the
+//! arguments it is called with.
+
+use super::facts::{self, IterArg, NULLABLE_TRACEPOINT_ARGS};
+use super::{Tag, tag_of};
+use crate::reason::{Reason, TypedReason};
+use crate::state::{Space, Trust};
+use ubpf_abi::btf::{Btf, BtfId, Def, Kind};
+use ubpf_abi::prog_type::{AttachType, ProgType};
+use ubpf_abi::program::Program;
+
+/// One argument, in eight bytes of the context.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CtxArg {
+    /// A number, or a pointer of which nothing is known: any access from its start.
+    Scalar,
+    /// The same, whole accesses only.
+    Address,
+    /// Memory of unknown size, or null.
+    BufOrNull {
+        /// It may only be read.
+        read_only: bool,
+    },
+    /// A kernel object.
+    Object {
+        /// Its struct or union.
+        id: BtfId,
+        /// How far it can be trusted.
+        trust: Trust,
+        /// Where it lies.
+        space: Space,
+        /// It may be null.
+        nullable: bool,
+    },
+    /// Nothing that a program may look at.
+    Closed,
+}
+
+/// The typed context of a program.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Prototype {
+    /// Arguments; behind them nothing can be read.
+    pub args: Vec<CtxArg>,
+    /// The function returns nothing, and the program need not either.
+    pub returns_nothing: bool,
+}
+
+/// The typed context of a program, where its type has one.
+///
+/// # Errors
+/// The program cannot be attached to what it names, or names nothing.
+pub fn resolve(program: &Program) -> Result<Option<Prototype>, Reason> {
+    check_sleepable(program)?;
+    let known = program.target_btf.as_deref();
+    let btf = || known.ok_or(Reason::Unsupported("typed programs without the kernel's types"));
+    match program.prog_type {
+        ProgType::StructOps => operation(program, btf()?).map(Some),
+        ProgType::Tracing => tracing(program, btf()?).map(Some),
+        ProgType::Lsm => Err(Reason::Unsupported("security hooks")),
+        _ => Ok(None),
+    }
+}
+
+fn check_sleepable(program: &Program) -> Result<(), Reason> {
+    let sleepable = program.section.sleepable;
+    let may = match (program.prog_type, program.section.attach_type) {
+        (ProgType::Syscall, _) if !sleepable => return Err(TypedReason::MustSleep.into()),
+        (ProgType::Syscall | ProgType::Kprobe | ProgType::StructOps, _) => true,
+        (ProgType::Tracing, at) => at != AttachType::TRACE_RAW_TP,
+        (ProgType::Lsm, at) => at != AttachType::LSM_CGROUP,
+        _ => false,
+    };
+    if sleepable && !may { Err(TypedReason::MayNotSleep.into()) } else { Ok(()) }
+}
+
+fn tracing(program: &Program, btf: &Btf) -> Result<Prototype, Reason> {
+    let place = program.attach_target().ok_or(TypedReason::NoTarget)?;
+    let name = program.section.target.as_deref().unwrap_or_default();
+    let params = btf.params(place.proto);
+    let mut args: Vec<_> = params.iter().map(|p| argument(btf, p.ty, Trust::Trusted)).collect();
+    let named = params.iter().map(|p| btf.name(p.name).ends_with("__nullable"));
+    args.iter_mut().zip(named).filter(|(_, null)| *null).for_each(|(arg, _)| arg.may_be_null());
+    match program.section.attach_type {
+        AttachType::TRACE_RAW_TP => {
+            // The first parameter is the kernel's.
+            args = args.split_off(args.len().min(1));
+            let nullable = NULLABLE_TRACEPOINT_ARGS.iter().find(|(event, _)| *event == name);
+            let nullable = nullable.map_or(&[][..], |(_, args)| args);
+            nullable.iter().filter_map(|&n| args.get_mut(n).map(CtxArg::may_be_null)).count();
+            Ok(Prototype { args, returns_nothing: false })
+        }
+        AttachType::TRACE_ITER => {
+            let (_, known) = facts::ITERATORS
+                .iter()
+                .find(|(iter, _)| *iter == name)
+                .ok_or_else(|| TypedReason::NotAttachable(format!("bpf_iter_{name}")))?;
+            for &(n, kind) in *known {
+                if let Some(arg) = args.get_mut(n) {
+                    arg.become_iter_arg(kind);
+                }
+            }
+            Ok(Prototype { args, returns_nothing: false })
+        }
+        _ => Err(Reason::Unsupported("programs on kernel functions")),
+    }
+}
+
+fn operation(program: &Program, btf: &Btf) -> Result<Prototype, Reason> {
+    if !program.is_gpl_compatible() {
+        return Err(TypedReason::OpsGpl.into());
+    }
+    let member = program.section.struct_ops.as_ref();
+    let member = member.ok_or(Reason::Unsupported("struct_ops programs that no map names"))?;
+    let id = member.target.ok_or(Reason::Unsupported("structs that the kernel does not have"))?;
+    let name = btf.name_of(id);
+    let ops = facts::OPS.iter().find(|ops| ops.name == name).ok_or(TypedReason::OpsStruct(id))?;
+    let field = btf.members(id).get(member.index as usize);
+    let field = field.ok_or(Reason::Unsupported("operations that the kernel does not have"))?;
+    let function = btf.resolve(field.ty).ok().and_then(|(_, ty)| match ty.def {
+        Def::Ptr(to) => btf.resolve(to).ok(),
+        _ => None,
+    });
+    let Some((proto, Def::FuncProto(signature))) = function.map(|(id, ty)| (id, ty.def)) else {
+        return Err(Reason::Unsupported("members that are no operations"));
+    };
+    let operation = btf.name(field.name);
+    let (member, struct_name) = (operation.to_owned(), name.to_owned());
+    if ops.unsupported.contains(&operation) {
+        return Err(TypedReason::OpsMember { member, name: struct_name }.into());
+    }
+    let may_sleep = ops.sleepable.is_none_or(|names| names.contains(&operation));
+    if program.section.sleepable && !may_sleep {
+        return Err(TypedReason::OpsSleep { member, name: struct_name }.into());
+    }
+    let params = btf.params(proto);
+    let mut args: Vec<_> = params.iter().map(|p| argument(btf, p.ty, Trust::Trusted)).collect();
+    // The parameters' names in the kernel's stub say which may be null.
+    let stub = btf.find(Kind::Func, &format!("{name}__{operation}"));
+    let stub = stub.map_or(&[][..], |id| btf.params(id));
+    for (arg, param) in args.iter_mut().zip(stub) {
+        match btf.name(param.name) {
+            name if name.ends_with("__nullable") => arg.may_be_null(),
+            name if name.ends_with("__ref") => {
+                return Err(Reason::Unsupported("arguments that come with a reference"));
+            }
+            _ => {}
+        }
+    }
+    if let Some((from, to)) = ops.promoted {
+        let to = btf.find(Kind::Struct, to);
+        for arg in &mut args {
+            if let (CtxArg::Object { id, .. }, Some(to)) = (arg, to)
+                && btf.name_of(*id) == from
+            {
+                *id = to;
+            }
+        }
+    }
+    match btf.resolve(signature.ret).map(|(_, ty)| ty.def) {
+        Ok(Def::Ptr(_)) => Err(Reason::Unsupported("operations that return pointers")),
+        Ok(def) => Ok(Prototype { args, returns_nothing: def == Def::Void }),
+        Err(_) => Err(Reason::Unsupported("broken kernel types")),
+    }
+}
+
+/// What a parameter of this type is in the context.
+fn argument(btf: &Btf, ty: BtfId, trust: Trust) -> CtxArg {
+    let to = match btf.resolve(ty).map(|(_, ty)| ty.def) {
+        Ok(Def::Int(int)) if int.bytes <= 8 => return CtxArg::Scalar,
+        Ok(Def::Enum(_) | Def::Enum64(_) | Def::Struct(_) | Def::Union(_)) => {
+            return CtxArg::Scalar;
+        }
+        Ok(Def::Ptr(to)) => to,
+        _ => return CtxArg::Closed,
+    };
+    let space = match tag_of(btf, to) {
+        Some(Tag::User) => Space::User,
+        Some(Tag::Percpu) => Space::Percpu,
+        Some(Tag::Rcu) | None => Space::Kernel,
+    };
+    match btf.resolve(to).map(|(id, ty)| (id, ty.def)) {
+        Ok((_, Def::Void | Def::Int(_))) => CtxArg::Address,
+        Ok((id, Def::Struct(_) | Def::Union(_))) => {
+            CtxArg::Object { id, trust, space, nullable: false }
+        }
+        _ => CtxArg::Closed,
+    }
+}
+
+impl CtxArg {
+    const fn may_be_null(&mut self) {
+        if let Self::Object { nullable, .. } = self {
+            *nullable = true;
+        }
+    }
+
+    fn become_iter_arg(&mut self, kind: IterArg) {
+        match kind {
+            IterArg::ReadOnlyBufOrNull => *self = Self::BufOrNull { read_only: true },
+            IterArg::BufOrNull => *self = Self::BufOrNull { read_only: false },
+            IterArg::TrustedOrNull => self.may_be_null(),
+            IterArg::PlainOrNull => {
+                if let Self::Object { trust, .. } = self {
+                    *trust = Trust::Plain;
+                }
+                self.may_be_null();
+            }
+        }
+    }
+}
