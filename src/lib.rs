@@ -27,9 +27,8 @@
 //! Programs run in the interpreter; [`EngineBuilder::executor`] takes [`Jit`] instead.
 //!
 //! [`Engine::verify`] says what the kernel's verifier would say. Running does not depend on it
-//! yet: every module is [`Trust::Unverified`] and runs with every
-//! access checked: a program that the kernel would refuse ends in a trap at worst, never in
-//! memory outside its world.
+//! yet: every module is [`Trust::Unverified`] and runs with every access checked. So a program that
+//! the kernel would refuse ends in a trap at worst, never in memory outside its world.
 #![forbid(unsafe_code)]
 
 mod engine;

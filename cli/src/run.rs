@@ -29,7 +29,7 @@ pub fn run(args: &RunArgs, out: &mut dyn Write) -> Result<Exit, Failure> {
     let decl = instance.prog_type().decl;
     let mut inputs = Inputs::open(args.ctx.as_deref(), &decl)?;
     let mut saved = Saved::new(args, &inputs)?;
-    let program = std::sync::Arc::clone(instance.program());
+    let program = Arc::clone(instance.program());
     let subject = Subject {
         object: source.name(),
         program: &program,
