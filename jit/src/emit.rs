@@ -9,14 +9,14 @@ use crate::select::{Selected, select};
 use crate::window::Places;
 use ubpf_abi::TrapKind;
 use ubpf_isa::{Operand, Reg, RegSet, SignExtend, Width};
-use ubpf_vm::code::{Code, Op, OpIndex, Subprog};
+use ubpf_vm::code::{Code, MemMode, Op, OpIndex, Subprog};
 
 /// Compiles a program.
-pub(crate) fn emit<M: MacroAssembler>(code: &Code) -> (M::Output, Meter) {
+pub(crate) fn emit<M: MacroAssembler>(code: &Code, mode: MemMode) -> (M::Output, Meter) {
     let blocks = Blocks::of(code);
     let meter = Meter::plan(&blocks);
     let liveness = Liveness::of(code, &blocks);
-    let mut masm = M::new(code.mode(), code.ops().len());
+    let mut masm = M::new(mode, code.ops().len());
     let targets = blocks.iter().map(|(_, block)| block.is_target.then(|| masm.label())).collect();
     let entries: Vec<M::Label> = code.subprogs().iter().map(|_| masm.label()).collect();
     let tail_entry = masm.label();

@@ -40,9 +40,12 @@ mod window;
 #[cfg(all(target_arch = "x86_64", unix))]
 mod x64;
 
+#[cfg(all(test, target_arch = "x86_64", unix))]
+mod tests;
+
 use image::Native;
 use std::sync::Arc;
-use ubpf_vm::code::Code;
+use ubpf_vm::code::{Code, MemMode};
 use ubpf_vm::engine::{CompileError, Engine, Image};
 
 /// The compiling engine.
@@ -91,13 +94,25 @@ pub fn machine_code(image: &dyn Image) -> Option<&[u8]> {
     image.as_any().downcast_ref().map(Native::bytes)
 }
 
-#[cfg(all(target_arch = "x86_64", unix))]
+/// The modes that trust a verifier need somebody to catch the machine's fault when it erred.
+/// Nobody does yet, so whatever the code's mode, its accesses are checked.
 fn compile(code: Arc<Code>) -> Result<Native, Box<dyn std::error::Error + Send + Sync>> {
-    let (assembled, meter) = emit::emit::<x64::Assembler>(&code);
+    compile_as(code, MemMode::Checked)
+}
+
+#[cfg(all(target_arch = "x86_64", unix))]
+fn compile_as(
+    code: Arc<Code>,
+    mode: MemMode,
+) -> Result<Native, Box<dyn std::error::Error + Send + Sync>> {
+    let (assembled, meter) = emit::emit::<x64::Assembler>(&code, mode);
     Ok(Native::new(code, assembled?, meter)?)
 }
 
 #[cfg(not(all(target_arch = "x86_64", unix)))]
-fn compile(_: Arc<Code>) -> Result<Native, Box<dyn std::error::Error + Send + Sync>> {
+fn compile_as(
+    _: Arc<Code>,
+    _: MemMode,
+) -> Result<Native, Box<dyn std::error::Error + Send + Sync>> {
     Err(Box::new(Unsupported))
 }
