@@ -83,7 +83,8 @@ fn verdicts(
             Some(name) => format!("no program called {name}; there are {}", names.join(", ")),
             None => "the object holds no program".to_owned(),
         };
-        let refusal = Refusal { class: Class::Malformed, errno: None, reason, insn: None, source: None };
+        let refusal =
+            Refusal { class: Class::Malformed, errno: None, reason, insn: None, source: None };
         let name = args.prog.as_deref().unwrap_or_default();
         return vec![Row::new(file, name, engine.kernel(), Err(refusal))];
     }
@@ -95,8 +96,7 @@ fn verdicts(
 }
 
 fn judged(args: &VerifyArgs, engine: &Engine, file: &str, name: &str, module: &Module) -> Row {
-    let privilege =
-        if args.unprivileged { Privilege::Unprivileged } else { Privilege::Privileged };
+    let privilege = if args.unprivileged { Privilege::Unprivileged } else { Privilege::Privileged };
     let log = args.log.is_some_and(|level| level & LOG_WALK != 0);
     let start = Instant::now();
     let report = engine.verify(module, &Options { privilege, log, ..Options::default() });
@@ -154,8 +154,7 @@ struct Row {
     log: Option<String>,
 }
 
-const CSV_HEAD: &str =
-    "file_name,prog_name,verdict,duration,total_insns,total_states,peak_states";
+const CSV_HEAD: &str = "file_name,prog_name,verdict,duration,total_insns,total_states,peak_states";
 
 impl Row {
     fn new(file: &str, program: &str, kernel: Kernel, verdict: Result<(), Refusal>) -> Self {

@@ -7,6 +7,7 @@
 use super::tnum::Tnum;
 use super::width::Width;
 use core::marker::PhantomData;
+use core::ops::{Add, Mul, Sub};
 
 /// `umin ≤ v ≤ umax` and, reading the same bits as a signed number, `smin ≤ v ≤ smax`.
 ///
@@ -154,62 +155,6 @@ impl<W: Width> Bounds<W> {
         self
     }
 
-    /// Sum. A bound pair survives when neither end wraps, or both do.
-    #[must_use]
-    pub fn add(self, rhs: Self) -> Self {
-        let mut out = Self::UNBOUNDED;
-        let (lo, lo_carries) = uadd::<W>(self.umin, rhs.umin);
-        let (hi, hi_carries) = uadd::<W>(self.umax, rhs.umax);
-        if lo_carries == hi_carries {
-            (out.umin, out.umax) = (lo, hi);
-        }
-        if let (Some(lo), Some(hi)) =
-            (sadd::<W>(self.smin, rhs.smin), sadd::<W>(self.smax, rhs.smax))
-        {
-            (out.smin, out.smax) = (lo, hi);
-        }
-        out
-    }
-
-    /// Difference, by the same rule.
-    #[must_use]
-    pub fn sub(self, rhs: Self) -> Self {
-        let mut out = Self::UNBOUNDED;
-        let lo_borrows = self.umin < rhs.umax;
-        let hi_borrows = self.umax < rhs.umin;
-        if lo_borrows == hi_borrows {
-            out.umin = W::wrap(self.umin.wrapping_sub(rhs.umax));
-            out.umax = W::wrap(self.umax.wrapping_sub(rhs.umin));
-        }
-        if let (Some(lo), Some(hi)) =
-            (ssub::<W>(self.smin, rhs.smax), ssub::<W>(self.smax, rhs.smin))
-        {
-            (out.smin, out.smax) = (lo, hi);
-        }
-        out
-    }
-
-    /// Product. Unsigned, the largest possible one must not wrap; signed, none of the four
-    /// corner products may.
-    #[must_use]
-    pub fn mul(self, rhs: Self) -> Self {
-        let mut out = Self::UNBOUNDED;
-        if let Some(hi) = self.umax.checked_mul(rhs.umax).filter(|&p| p <= W::MASK) {
-            (out.umin, out.umax) = (self.umin * rhs.umin, hi);
-        }
-        let corners = [
-            smul::<W>(self.smin, rhs.smin),
-            smul::<W>(self.smin, rhs.smax),
-            smul::<W>(self.smax, rhs.smin),
-            smul::<W>(self.smax, rhs.smax),
-        ];
-        if let [Some(a), Some(b), Some(c), Some(d)] = corners {
-            out.smin = a.min(b).min(c).min(d);
-            out.smax = a.max(b).max(c).max(d);
-        }
-        out
-    }
-
     /// `self & rhs`, whose known bits are `result`.
     #[must_use]
     pub fn and(self, rhs: Self, result: Tnum<W>) -> Self {
@@ -255,6 +200,71 @@ impl<W: Width> Bounds<W> {
         let mut out = Self::unsigned(umin, umax);
         if W::signed(umin) <= W::signed(umax) {
             (out.smin, out.smax) = (W::signed(umin), W::signed(umax));
+        }
+        out
+    }
+}
+
+impl<W: Width> Add for Bounds<W> {
+    type Output = Self;
+
+    /// Sum. A bound pair survives when neither end wraps, or both do.
+    fn add(self, rhs: Self) -> Self {
+        let mut out = Self::UNBOUNDED;
+        let (lo, lo_carries) = uadd::<W>(self.umin, rhs.umin);
+        let (hi, hi_carries) = uadd::<W>(self.umax, rhs.umax);
+        if lo_carries == hi_carries {
+            (out.umin, out.umax) = (lo, hi);
+        }
+        if let (Some(lo), Some(hi)) =
+            (sadd::<W>(self.smin, rhs.smin), sadd::<W>(self.smax, rhs.smax))
+        {
+            (out.smin, out.smax) = (lo, hi);
+        }
+        out
+    }
+}
+
+impl<W: Width> Sub for Bounds<W> {
+    type Output = Self;
+
+    /// Difference, by the same rule.
+    fn sub(self, rhs: Self) -> Self {
+        let mut out = Self::UNBOUNDED;
+        let lo_borrows = self.umin < rhs.umax;
+        let hi_borrows = self.umax < rhs.umin;
+        if lo_borrows == hi_borrows {
+            out.umin = W::wrap(self.umin.wrapping_sub(rhs.umax));
+            out.umax = W::wrap(self.umax.wrapping_sub(rhs.umin));
+        }
+        if let (Some(lo), Some(hi)) =
+            (ssub::<W>(self.smin, rhs.smax), ssub::<W>(self.smax, rhs.smin))
+        {
+            (out.smin, out.smax) = (lo, hi);
+        }
+        out
+    }
+}
+
+impl<W: Width> Mul for Bounds<W> {
+    type Output = Self;
+
+    /// Product. Unsigned, the largest possible one must not wrap; signed, none of the four
+    /// corner products may.
+    fn mul(self, rhs: Self) -> Self {
+        let mut out = Self::UNBOUNDED;
+        if let Some(hi) = self.umax.checked_mul(rhs.umax).filter(|&p| p <= W::MASK) {
+            (out.umin, out.umax) = (self.umin * rhs.umin, hi);
+        }
+        let corners = [
+            smul::<W>(self.smin, rhs.smin),
+            smul::<W>(self.smin, rhs.smax),
+            smul::<W>(self.smax, rhs.smin),
+            smul::<W>(self.smax, rhs.smax),
+        ];
+        if let [Some(a), Some(b), Some(c), Some(d)] = corners {
+            out.smin = a.min(b).min(c).min(d);
+            out.smax = a.max(b).max(c).max(d);
         }
         out
     }

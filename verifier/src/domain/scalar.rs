@@ -7,6 +7,7 @@
 use super::bounds::Bounds;
 use super::tnum::Tnum;
 use super::width::{W64, Wide, Width};
+use core::ops::{Add, Mul, Sub};
 use ubpf_isa::{AluOp, SignExtend, Width as OpWidth};
 
 /// A set of numbers of width `W`, over-approximated three ways at once.

@@ -3,6 +3,7 @@
 use super::branch::{decide, refine};
 use super::width::{W3, W4, W6, W64, Wide, Width};
 use super::{Bounds, Scalar, Tnum};
+use core::ops::{Add, Mul, Sub};
 use proptest::prelude::*;
 use ubpf_isa::{AluOp, CmpOp, SignExtend, Width as OpWidth};
 

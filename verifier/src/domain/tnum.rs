@@ -12,6 +12,7 @@
 use super::width::Width;
 use core::fmt;
 use core::marker::PhantomData;
+use core::ops::{Add, Mul, Sub};
 
 /// A set of `W`-bit numbers, given bit by bit.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -165,25 +166,6 @@ impl<W: Width> Tnum<W> {
         Self::raw(self.value & !mask, mask)
     }
 
-    /// Sum. A result bit is unknown where an operand's is, or where the smallest and the largest
-    /// possible sum differ in carries.
-    #[must_use]
-    pub fn add(self, other: Self) -> Self {
-        let known = self.value.wrapping_add(other.value);
-        let unknown = self.mask.wrapping_add(other.mask);
-        let carries = known.wrapping_add(unknown) ^ known;
-        Self::new(known, carries | self.mask | other.mask)
-    }
-
-    /// Difference, by the same argument with borrows.
-    #[must_use]
-    pub fn sub(self, other: Self) -> Self {
-        let known = self.value.wrapping_sub(other.value);
-        let largest = known.wrapping_add(self.mask);
-        let smallest = known.wrapping_sub(other.mask);
-        Self::new(known, (largest ^ smallest) | self.mask | other.mask)
-    }
-
     /// Bitwise and.
     #[must_use]
     pub const fn and(self, other: Self) -> Self {
@@ -204,24 +186,6 @@ impl<W: Width> Tnum<W> {
     pub const fn xor(self, other: Self) -> Self {
         let mask = self.mask | other.mask;
         Self::raw((self.value ^ other.value) & !mask, mask)
-    }
-
-    /// Product, as in school: for each bit of `self`, `other` shifted is added, not added, or
-    /// (where the bit is unknown) both outcomes are joined.
-    #[must_use]
-    pub fn mul(self, other: Self) -> Self {
-        let mut sum = Self::constant(0);
-        let (mut digits, mut term) = (self, other);
-        while digits.umax() != 0 {
-            let added = sum.add(term);
-            if digits.value & 1 != 0 {
-                sum = added;
-            } else if digits.mask & 1 != 0 {
-                sum = sum.union(added);
-            }
-            (digits, term) = (digits.rsh(1), term.lsh(1));
-        }
-        sum
     }
 
     /// Shift left; `count` is below the width.
@@ -252,6 +216,52 @@ impl<W: Width> Tnum<W> {
     #[must_use]
     pub fn with_low<H: Width>(self, low: Tnum<H>) -> Self {
         Self::raw((self.value & !H::MASK) | low.value, (self.mask & !H::MASK) | low.mask)
+    }
+}
+
+impl<W: Width> Add for Tnum<W> {
+    type Output = Self;
+
+    /// Sum. A result bit is unknown where an operand's is, or where the smallest and the largest
+    /// possible sum differ in carries.
+    fn add(self, other: Self) -> Self {
+        let known = self.value.wrapping_add(other.value);
+        let unknown = self.mask.wrapping_add(other.mask);
+        let carries = known.wrapping_add(unknown) ^ known;
+        Self::new(known, carries | self.mask | other.mask)
+    }
+}
+
+impl<W: Width> Sub for Tnum<W> {
+    type Output = Self;
+
+    /// Difference, by the same argument with borrows.
+    fn sub(self, other: Self) -> Self {
+        let known = self.value.wrapping_sub(other.value);
+        let largest = known.wrapping_add(self.mask);
+        let smallest = known.wrapping_sub(other.mask);
+        Self::new(known, (largest ^ smallest) | self.mask | other.mask)
+    }
+}
+
+impl<W: Width> Mul for Tnum<W> {
+    type Output = Self;
+
+    /// Product, as in school: for each bit of `self`, `other` shifted is added, not added, or
+    /// (where the bit is unknown) both outcomes are joined.
+    fn mul(self, other: Self) -> Self {
+        let mut sum = Self::constant(0);
+        let (mut digits, mut term) = (self, other);
+        while digits.umax() != 0 {
+            let added = sum + term;
+            if digits.value & 1 != 0 {
+                sum = added;
+            } else if digits.mask & 1 != 0 {
+                sum = sum.union(added);
+            }
+            (digits, term) = (digits.rsh(1), term.lsh(1));
+        }
+        sum
     }
 }
 

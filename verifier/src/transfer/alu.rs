@@ -2,7 +2,7 @@
 
 use super::Step;
 use crate::Privilege;
-use crate::domain::{Bounds, Scalar, Tnum};
+use crate::domain::{Bounds, Scalar};
 use crate::reason::{Operator, R, Reason, ValueReason};
 use crate::state::reg::{Extent, TypeName};
 use crate::state::{Link, MemKind, Number, Pointer, PtrTo, Reg};
@@ -208,8 +208,8 @@ impl Step<'_> {
             return Pointer { off: sum, ..*p };
         }
         let var = Scalar {
-            bits: Tnum::add(p.var.bits, off.bits),
-            full: p.var.full.add(off.full),
+            bits: p.var.bits + off.bits,
+            full: p.var.full + off.full,
             low: Bounds::UNBOUNDED,
         };
         self.with_new_base(Pointer { var: var.sync(), ..*p }, true)
@@ -220,8 +220,8 @@ impl Step<'_> {
             return Pointer { off: difference, ..*p };
         }
         let var = Scalar {
-            bits: Tnum::sub(p.var.bits, off.bits),
-            full: p.var.full.sub(off.full),
+            bits: p.var.bits - off.bits,
+            full: p.var.full - off.full,
             low: Bounds::UNBOUNDED,
         };
         // Subtracting what may be negative goes forward, past what was checked.

@@ -126,7 +126,7 @@ impl Step<'_> {
             _ => ("", strict),
         };
         let off = i64::from(p.off) + i64::from(at.off);
-        let place = Tnum::add(p.var.bits, Tnum::constant(off as u64));
+        let place = p.var.bits + Tnum::constant(off as u64);
         if !strict || place.is_aligned(at.size.into()) {
             return Ok(());
         }
@@ -223,7 +223,9 @@ impl Step<'_> {
             PtrTo::Map(_) | PtrTo::PacketEnd | PtrTo::Func(_) => self.not_memory(p, at).map(drop),
             PtrTo::FlowKeys => Err(Reason::Unsupported("flow keys")),
             PtrTo::Buf { read_only } => self.check_buffer(p, at, Access::Write, read_only),
-            PtrTo::Btf { id, trust, space } => self.store_object(p, Object { id, trust, space }, at),
+            PtrTo::Btf { id, trust, space } => {
+                self.store_object(p, Object { id, trust, space }, at)
+            }
         }
     }
 
@@ -232,7 +234,13 @@ impl Step<'_> {
         Err(MemoryReason::NotMemory { reg: R(at.base), to }.into())
     }
 
-    pub(super) fn map_forbids(&self, verb: &'static str, value_size: u32, p: &Pointer, at: Place) -> Reason {
+    pub(super) fn map_forbids(
+        &self,
+        verb: &'static str,
+        value_size: u32,
+        p: &Pointer,
+        at: Place,
+    ) -> Reason {
         let off = i64::from(p.off) + i64::from(at.off);
         MemoryReason::MapForbids { verb, value_size, off, size: at.size }.into()
     }
