@@ -53,16 +53,10 @@ fn frame(subprog: &Subprog, ops: &[Op]) -> Frame {
         changed |= defs(op);
         used |= uses(op);
     }
-    let saved = [Reg::R6, Reg::R7, Reg::R8, Reg::R9];
-    let among = |set: RegSet| {
-        saved
-            .iter()
-            .filter(|reg| set.contains(**reg))
-            .fold(RegSet::EMPTY, |all, reg| all | RegSet::of(*reg))
-    };
+    let saved = RegSet::from_iter([Reg::R6, Reg::R7, Reg::R8, Reg::R9]);
     Frame {
-        changed: among(changed),
-        used: among(changed | used),
+        changed: changed & saved,
+        used: (changed | used) & saved,
         calls: ops.iter().any(|op| {
             matches!(op, Op::CallHelper { .. } | Op::CallSubprog { .. } | Op::CallReg { .. })
         }),
@@ -234,7 +228,10 @@ impl<M: MacroAssembler> Walk<'_, M> {
                 masm.store_release(access(&self.places, base, off), size, src);
             }
             Op::LoadPacket { index: base, imm, .. } => masm.load_packet(index, base, imm),
-            Op::CallHelper { .. } => masm.call_helper(index),
+            Op::CallHelper { helper } => match self.code.helper(helper) {
+                Some(target) => masm.call_helper(index, target.body),
+                None => masm.trap(index, TrapKind::UnknownHelper),
+            },
             Op::CallSubprog { subprog } => match self.entries.get(subprog.0 as usize) {
                 Some(&entry) => masm.call_subprog(index, entry, self.images_change),
                 None => masm.trap(index, TrapKind::BadCallTarget),

@@ -12,7 +12,8 @@
 //!    fields are cells or constant; the windows; and guest memory. Guest memory it reaches through
 //!    `r10`, which is the end of a frame of the thread's stack, and through windows, which show
 //!    accessible bytes of the thread's cage, checked before every access. Both belong to the
-//!    thread, which the caller has borrowed, and the cage lives as long as they do.
+//!    thread, which the caller has borrowed, and the cage lives as long as they do. Into the run
+//!    it writes numbers, images that it read there, and the bodies of its code's helpers.
 //! 4. It calls nothing but thunks, with as many arguments as they have, on an aligned stack.
 //!    Thunks do not unwind.
 #![allow(unsafe_code)]

@@ -81,12 +81,9 @@ impl Native {
     }
 }
 
-/// Host address of the end of a frame's stack.
-fn frame_end(thread: &Thread, depth: u32) -> u64 {
-    let stack = thread.stack();
-    let base = stack.cage().host_base().as_ptr().addr() as u64;
-    base + u64::from(stack.addr()) + u64::from(Thread::frame_off(depth) + STACK_BYTES)
-}
+/// Where the first and the last frame's stack end, in bytes from the start of the thread's.
+const FIRST_END: u32 = Thread::frame_off(0) + STACK_BYTES;
+const LAST_END: u32 = Thread::frame_off(MAX_CALL_FRAMES as u32 - 1) + STACK_BYTES;
 
 impl Image for Native {
     fn code(&self) -> &Arc<Code> {
@@ -102,18 +99,23 @@ impl Image for Native {
         };
         let kept = thread.kept.take().and_then(|kept| kept.downcast().ok());
         let windows: Box<Windows> = kept.unwrap_or_default();
-        windows.refresh(thread.stack().cage());
+        let stack = thread.stack();
+        let cage = stack.cage();
+        windows.refresh(cage);
+        let host_base = cage.host_base().as_ptr().addr() as u64;
+        let host_stack = host_base + u64::from(stack.addr());
         let run = Run::new(Start {
             world: call.world,
-            stack: thread.stack(),
+            stack,
+            host_base,
             windows: &windows,
             cpu: thread.cpu,
             image: self,
             state: call.state,
             budget,
             tail_calls: 0,
-            fp: frame_end(thread, 0),
-            last_fp: frame_end(thread, MAX_CALL_FRAMES as u32 - 1),
+            fp: host_stack + u64::from(FIRST_END),
+            last_fp: host_stack + u64::from(LAST_END),
         });
         let answer = entry::enter(self, &run, entry, &call.args);
         let insns = budget.wrapping_sub(run.counter.get()).cast_unsigned();
@@ -158,6 +160,7 @@ impl Guest for Callbacks<'_, '_> {
         let run = Run::new(Start {
             world: outer.world,
             stack: outer.stack,
+            host_base: outer.host_base,
             windows: outer.windows,
             cpu: outer.cpu,
             image,

@@ -46,11 +46,7 @@ impl Liveness {
 
     /// The registers that are live in front of an op, by those behind it.
     pub(crate) fn before(op: &Op, behind: RegSet) -> RegSet {
-        let mut live = behind;
-        for reg in defs(op).iter() {
-            live.remove(reg);
-        }
-        live | uses(op)
+        (behind - defs(op)) | uses(op)
     }
 }
 

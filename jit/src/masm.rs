@@ -9,6 +9,7 @@ use ubpf_isa::{
     AluOp, AtomicOp, AtomicSize, CmpOp, Operand, Reg, RegSet, SignExtend, Size, SwapOp, SwapWidth,
     Width,
 };
+use ubpf_vm::call::HelperFn;
 use ubpf_vm::code::{MemMode, OpIndex};
 
 /// What a function needs of its frame on the host's stack.
@@ -103,7 +104,7 @@ pub(crate) trait MacroAssembler: Sized {
     fn branch(&mut self, condition: Condition, target: Self::Label, charge: Charge);
 
     /// The counter is exact when calls and traps are made.
-    fn call_helper(&mut self, op: OpIndex);
+    fn call_helper(&mut self, op: OpIndex, body: HelperFn);
     fn call_subprog(&mut self, op: OpIndex, target: Self::Label, images_change: bool);
     fn call_reg(&mut self, op: OpIndex, target: Reg, images_change: bool);
     fn tail_call(&mut self, op: OpIndex);

@@ -7,6 +7,7 @@ use core::mem::offset_of;
 use std::any::Any;
 use ubpf_abi::{Trap, TrapKind};
 use ubpf_isa::Pc;
+use ubpf_vm::call::HelperFn;
 use ubpf_vm::code::OpIndex;
 use ubpf_vm::mem::{Cage, Region};
 use ubpf_vm::run::{Cpu, RunState};
@@ -29,6 +30,8 @@ pub(crate) struct Run<'m> {
     op: Cell<u32>,
     /// The window that the access at hand tried.
     place: Cell<u32>,
+    /// The helper that is called.
+    pub(crate) helper: Cell<Option<HelperFn>>,
     /// Host address of the end of the deepest frame that exists.
     pub(crate) last_fp: u64,
     /// Host address of guest address 0.
@@ -57,6 +60,7 @@ pub(crate) mod layout {
     pub(crate) const STACK_POINTER: i32 = offset_of!(Run<'_>, stack_pointer) as i32;
     pub(crate) const OP: i32 = offset_of!(Run<'_>, op) as i32;
     pub(crate) const PLACE: i32 = offset_of!(Run<'_>, place) as i32;
+    pub(crate) const HELPER: i32 = offset_of!(Run<'_>, helper) as i32;
     pub(crate) const LAST_FP: i32 = offset_of!(Run<'_>, last_fp) as i32;
     pub(crate) const HOST_BASE: i32 = offset_of!(Run<'_>, host_base) as i32;
     pub(crate) const WINDOWS: i32 = offset_of!(Run<'_>, windows) as i32;
@@ -67,6 +71,8 @@ pub(crate) mod layout {
 pub(crate) struct Start<'m> {
     pub(crate) world: &'m World,
     pub(crate) stack: &'m Region,
+    /// Host address of guest address 0, in the stack's cage.
+    pub(crate) host_base: u64,
     pub(crate) windows: &'m Windows,
     pub(crate) cpu: Cpu,
     pub(crate) image: &'m Native,
@@ -81,18 +87,19 @@ pub(crate) struct Start<'m> {
 }
 
 impl<'m> Run<'m> {
-    #[inline]
+    #[inline(always)]
     pub(crate) fn new(start: Start<'m>) -> Self {
-        let Start { world, stack, windows, cpu, image, state, budget, tail_calls, fp, last_fp } =
-            start;
+        let Start { world, stack, host_base, windows, cpu, image, .. } = start;
+        let Start { state, budget, tail_calls, fp, last_fp, .. } = start;
         Self {
             counter: Cell::new(budget),
             fp: Cell::new(fp),
             stack_pointer: Cell::new(0),
             op: Cell::new(0),
             place: Cell::new(0),
+            helper: Cell::new(None),
             last_fp,
-            host_base: stack.cage().host_base().as_ptr().addr() as u64,
+            host_base,
             windows,
             image: Cell::new(image),
             world,

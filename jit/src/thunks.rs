@@ -39,9 +39,14 @@ pub(crate) type SlowThunk = extern "C" fn(&Run<'_>, u64, u64, u64) -> Answer;
 /// Turns a result or panic into an answer.
 #[inline(always)]
 fn answer(run: &Run<'_>, body: impl FnOnce() -> Result<u64, Trap>) -> Answer {
+    // The result is taken apart before it is moved: whole, it would have to wait for its parts
+    // to be stored.
+    let body = || match body() {
+        Ok(value) => Answer::value(value),
+        Err(trap) => over(run, trap),
+    };
     match catch_unwind(AssertUnwindSafe(body)) {
-        Ok(Ok(value)) => Answer::value(value),
-        Ok(Err(trap)) => over(run, trap),
+        Ok(answer) => answer,
         Err(payload) => {
             run.panic.set(Some(payload));
             Answer { value: 0, over: 1 }
@@ -81,27 +86,16 @@ pub(crate) extern "C" fn helper(
     run: &Run<'_>,
 ) -> Answer {
     answer(run, || {
-        let code = run.image.get().code();
-        let target = match code.ops().get(run.op().index()) {
-            Some(Op::CallHelper { helper }) => code.helper(*helper),
-            _ => None,
-        };
-        let Some(target) = target else {
+        let (Some(body), Some(state)) = (run.helper.get(), run.state.take()) else {
             return Err(run.trap_here(TrapKind::UnknownHelper));
         };
-        let called = with_state(run, |state| {
-            let mut guest = Callbacks { run };
-            let mut cx = CallCx {
-                world: run.world,
-                run: state,
-                cpu: run.cpu,
-                pc: run.pc(),
-                guest: &mut guest,
-            };
-            (target.body)(&mut cx, [r1, r2, r3, r4, r5])
-        });
+        let mut guest = Callbacks { run };
+        let (world, cpu, pc) = (run.world, run.cpu, run.pc());
+        let mut cx = CallCx { world, run: &mut *state, cpu, pc, guest: &mut guest };
+        let called = body(&mut cx, [r1, r2, r3, r4, r5]);
+        run.state.set(Some(state));
         run.windows.refresh(run.cage());
-        called.unwrap_or(Err(run.trap_here(TrapKind::Unsupported)))
+        called
     })
 }
 

@@ -18,6 +18,7 @@ use dynasmrt::{DynamicLabel, DynasmApi, DynasmLabelApi, dynasm};
 use ubpf_abi::TrapKind;
 use ubpf_abi::limits::MAX_LOOPS;
 use ubpf_isa::{AtomicOp, Operand, Reg, RegSet};
+use ubpf_vm::call::HelperFn;
 use ubpf_vm::code::OpIndex;
 
 /// What the current function keeps on the host's stack.
@@ -121,11 +122,13 @@ impl Assembler {
 /// Calls.
 impl Assembler {
     /// Calls a helper, whose arguments are in place.
-    pub(super) fn call_thunk(&mut self, thunk: CallThunk, op: OpIndex) {
+    pub(super) fn call_thunk(&mut self, thunk: CallThunk, op: OpIndex, body: HelperFn) {
         self.spill_counter();
         dynasm!(self.ops ; .arch x64
             ; mov [r12 + layout::FP], rbp
             ; mov DWORD [r12 + layout::OP], op.0.cast_signed()
+            ; mov rax, QWORD address(body as *const ())
+            ; mov [r12 + layout::HELPER], rax
             ; mov r9, r12
             ; mov rax, QWORD address(thunk as *const ())
             ; call rax

@@ -12,6 +12,7 @@ use ubpf_abi::TrapKind;
 use ubpf_isa::{
     AluOp, AtomicOp, AtomicSize, CmpOp, Operand, Reg, SignExtend, Size, SwapOp, SwapWidth, Width,
 };
+use ubpf_vm::call::HelperFn;
 use ubpf_vm::code::{MemMode, OpIndex};
 
 /// Jumps when a condition of the flags holds.
@@ -355,8 +356,8 @@ impl MacroAssembler for Assembler {
         }
     }
 
-    fn call_helper(&mut self, op: OpIndex) {
-        self.call_thunk(thunks::helper, op);
+    fn call_helper(&mut self, op: OpIndex, body: HelperFn) {
+        self.call_thunk(thunks::helper, op, body);
     }
 
     fn call_subprog(&mut self, op: OpIndex, target: DynamicLabel, images_change: bool) {

@@ -292,7 +292,8 @@ fn compiled_programs_do_what_interpreted_ones_do() {
     // Worlds are reused for some programs, so that what a thread keeps is put to the test.
     let both = RefCell::new(Both::new());
     let (ran, returned, insns) = (Cell::new(0_u32), Cell::new(0_u32), Cell::new(0_u64));
-    let config = ProptestConfig::with_cases(programs());
+    let config =
+        ProptestConfig { max_local_rejects: u32::MAX, ..ProptestConfig::with_cases(programs()) };
     let strategy =
         (function(1..30), function(0..8), [number(), number(), number()], vec(input(), 4));
     proptest!(config, |((main, sub, values, inputs) in strategy)| {
