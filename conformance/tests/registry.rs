@@ -62,7 +62,6 @@ fn has_another_prototype(prog_type: ProgType, helper: &HelperDecl) -> bool {
                 | "sk_storage_get"
                 | "sk_storage_delete"
                 | "d_path"
-                | "sock_from_file"
                 | "xdp_get_buff_len"
         ),
         _ => false,

@@ -385,3 +385,80 @@ fn buffers_of_iterators_are_read_and_written() {
     ];
     agree(cases.map(|(what, text)| (iter("bpf_map_elem", &text), what.to_owned())));
 }
+
+#[test]
+fn typed_programs_call_the_helpers_that_the_kernel_admits() {
+    skip_without_kernel!();
+    type Typed = fn(&str) -> Program;
+    let kinds: [(&str, Typed, &[u32]); 4] = [
+        // Missing are helpers with a second prototype, and one for few functions.
+        ("tp_btf", |text| tp_btf("sched_switch", text), &[46, 107, 108, 147, 188]),
+        ("iter", |text| iter("task", text), &[46, 107, 108, 147, 188]),
+        ("dummy", |text| operation("bpf_dummy_ops", "test_1", text), &[]),
+        (
+            "congestion",
+            |text| operation("tcp_congestion_ops", "ssthresh", text),
+            &[49, 57, 107, 108, 116, 160],
+        ),
+    ];
+    let (mut compared, mut wrong) = (0, Vec::new());
+    for (what, typed, missing) in kinds {
+        for id in 1..=211 {
+            compared += 1;
+            let program = typed(&format!("call {id}{END}"));
+            let refused = |reason: &str| {
+                ["cannot use helper", "unknown func", "invalid func"]
+                    .iter()
+                    .any(|w| reason.contains(w))
+            };
+            let kernel = kernel(&program).1.is_err_and(|(_, reason)| refused(&reason));
+            let report = verify(&Arc::new(program), &ubpf_helpers::linux(), &Options::default());
+            let ours = report.verdict.is_err_and(|r| refused(&r.to_string()));
+            if kernel != ours && !(ours && missing.contains(&id)) {
+                wrong.push(format!("{what} {id}: the kernel refuses: {kernel}, we refuse: {ours}"));
+            }
+        }
+    }
+    println!("{compared} calls compared");
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn helpers_take_and_return_objects() {
+    skip_without_kernel!();
+    let group_leader = {
+        let id = types().find(Kind::Struct, "task_struct").expect("the kernel has tasks");
+        offset(id, "group_leader").expect("tasks have leaders")
+    };
+    let cases = [
+        ("the current task", "call 158\nr1 = *(u64 *)(r0 + 0)".to_owned()),
+        ("its registers", "call 158\nr1 = r0\ncall 175\nr1 = *(u64 *)(r0 + 8)".to_owned()),
+        (
+            "registers of an argument",
+            "r1 = *(u64 *)(r1 + 8)\ncall 175\nr1 = *(u64 *)(r0 + 8)".to_owned(),
+        ),
+        (
+            "registers of a leader",
+            format!(
+                "call 158\nr1 = *(u64 *)(r0 + {group_leader})\ncall 175\nr1 = *(u64 *)(r0 + 8)"
+            ),
+        ),
+        ("registers of a moved task", "call 158\nr1 = r0\nr1 += 8\ncall 175".to_owned()),
+        ("registers of registers", "call 158\nr1 = r0\ncall 175\nr1 = r0\ncall 175".to_owned()),
+        ("registers of a number", "r1 = 1\ncall 175".to_owned()),
+        ("registers of the stack", "r1 = r10\ncall 175".to_owned()),
+        ("registers of a pointer before", "r1 = *(u64 *)(r1 + 8)\nr1 += -8\ncall 175".to_owned()),
+        (
+            "registers of an unknown place",
+            "r2 = *(u64 *)(r1 + 0)\nr2 &= 8\nr1 = *(u64 *)(r1 + 8)\nr1 += r2\ncall 175".to_owned(),
+        ),
+        (
+            "an object as memory",
+            "r2 = 8\nr3 = *(u64 *)(r1 + 8)\nr1 = r10\nr1 += -8\ncall 113".to_owned(),
+        ),
+    ];
+    agree(
+        cases
+            .map(|(what, text)| (tp_btf("sched_switch", &format!("{text}{END}")), what.to_owned())),
+    );
+}

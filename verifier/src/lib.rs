@@ -84,7 +84,8 @@ fn judge(
     let target = typed::target::resolve(program).map_err(Rejection::whole)?;
     let live = liveness::Liveness::compute(&text);
     let target = target.as_ref();
-    let cx = cx::Cx { program, text: &text, cfg: &cfg, live: &live, platform, decl, options, target };
+    let cx =
+        cx::Cx { program, text: &text, cfg: &cfg, live: &live, platform, decl, options, target };
     let reached = explore::explore(&cx, stats, log)?;
     let insns =
         reached.slots.into_iter().map(|reached| InsnFacts { reached, ..InsnFacts::default() });

@@ -49,8 +49,12 @@ groups! {
     INTRUSIVE = "intrusive";
     /// Perf events.
     PERF_EVENT = "perf_event";
-    /// BTF-typed tracing alone: fentry, fexit, iterators, typed raw tracepoints.
+    /// BTF-typed tracing: typed raw tracepoints, iterators, fentry and relatives.
     TRACING_BTF = "tracing_btf";
+    /// Iterators.
+    ITER = "iter";
+    /// Programs around a kernel function: fentry and relatives.
+    TRACED = "traced";
     /// Security hooks.
     LSM = "lsm";
     /// Programs run through a system call.

@@ -1,6 +1,6 @@
 //! The kernel's own objects: tasks, inodes, files, per-CPU variables, and what belongs to them.
 
-use super::group::{BASE, SYSCALL};
+use super::group::{BASE, SYSCALL, TRACING_BTF};
 use super::structs::{Cgroup, File, Inode, LinuxBinprm, OfTheField, Path, PtRegs, Socket, Task};
 use ubpf_abi::map::MapOp;
 use ubpf_vm::call::arg::{Writes, callback};
@@ -53,7 +53,7 @@ pub const ALL: &[HelperDef] = &[
     describe!(161 ima_inode_hash(BtfPtr<Inode>, MemWrite) -> i64, since 5.11,
         "Copies the integrity hash of an inode.", might_sleep: true),
     describe!(162 sock_from_file(BtfPtr<File>) -> Option<BtfObject<Socket>>, since 5.11,
-        "The socket behind a file, where there is one."),
+        "The socket behind a file, where there is one.", groups: &[TRACING_BTF]),
     describe!(169 timer_init(Timer, MapRef<'_>, u64) -> i64, since 5.15,
         "Makes a timer ready.",
         groups: &[BASE], gpl_only: true, map_op: Some(MapOp::Timer)),

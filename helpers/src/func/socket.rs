@@ -1,6 +1,6 @@
 //! Finding sockets, and what they are.
 
-use super::group::{CGROUP_SKB, CGROUP_SOCK_ADDR, NET, SK_LOOKUP, SK_SKB, TC, XDP};
+use super::group::{CGROUP_SKB, CGROUP_SOCK_ADDR, NET, SK_LOOKUP, SK_SKB, TC, TRACING_BTF, XDP};
 use super::skb::skb;
 use super::structs::{
     MptcpSock, Tcp6Sock, TcpRequestSock, TcpSock, TcpTimewaitSock, Udp6Sock, UnixSock,
@@ -37,19 +37,19 @@ pub const ALL: &[HelperDef] = &[
     helper!(124 sk_assign, since 5.7,
         "Makes a socket receive the packet.", groups: &[TC, SK_LOOKUP]),
     describe!(136 skc_to_tcp6_sock(SockCommon) -> Option<BtfObject<Tcp6Sock>>, since 5.9,
-        "The socket as a TCP over IPv6 one, where it is.", groups: &[NET]),
+        "The socket as a TCP over IPv6 one, where it is.", groups: &[NET, TRACING_BTF]),
     describe!(137 skc_to_tcp_sock(SockCommon) -> Option<BtfObject<TcpSock>>, since 5.9,
-        "The socket as a TCP one, where it is.", groups: &[NET]),
+        "The socket as a TCP one, where it is.", groups: &[NET, TRACING_BTF]),
     describe!(138 skc_to_tcp_timewait_sock(SockCommon) -> Option<BtfObject<TcpTimewaitSock>>,
-        since 5.9, "The socket as one in time-wait, where it is.", groups: &[NET]),
+        since 5.9, "The socket as one in time-wait, where it is.", groups: &[NET, TRACING_BTF]),
     describe!(139 skc_to_tcp_request_sock(SockCommon) -> Option<BtfObject<TcpRequestSock>>,
-        since 5.9, "The socket as a connection request, where it is.", groups: &[NET]),
+        since 5.9, "The socket as a connection request, where it is.", groups: &[NET, TRACING_BTF]),
     describe!(140 skc_to_udp6_sock(SockCommon) -> Option<BtfObject<Udp6Sock>>, since 5.9,
-        "The socket as a UDP over IPv6 one, where it is.", groups: &[NET]),
+        "The socket as a UDP over IPv6 one, where it is.", groups: &[NET, TRACING_BTF]),
     describe!(178 skc_to_unix_sock(SockCommon) -> Option<BtfObject<UnixSock>>, since 5.16,
-        "The socket as a Unix domain one, where it is.", groups: &[NET]),
+        "The socket as a Unix domain one, where it is.", groups: &[NET, TRACING_BTF]),
     describe!(196 skc_to_mptcp_sock(SockCommon) -> Option<BtfObject<MptcpSock>>, since 5.19,
-        "The socket as an MPTCP one, where it is.", groups: &[NET]),
+        "The socket as an MPTCP one, where it is.", groups: &[NET, TRACING_BTF]),
     describe!(204 tcp_raw_gen_syncookie_ipv4(FixedMem<Reads, 20>, MemReadOrEmpty) -> i64,
         since 6.0, "Makes a SYN cookie without a listening socket, over IPv4.",
         groups: &[TC, XDP], gpl_only: true, packet_access: true),

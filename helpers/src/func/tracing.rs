@@ -1,6 +1,6 @@
 //! What tracing programs ask about the place they trace.
 
-use super::group::{ATTACHED, BASE, INTRUSIVE, PERF_EVENT, SYSCALL, TRACING, TRACING_BTF};
+use super::group::{ATTACHED, BASE, INTRUSIVE, ITER, PERF_EVENT, TRACED, TRACING, TRACING_BTF};
 use super::structs::{SeqFile, SkBuff, XdpBuff};
 use ubpf_abi::map::MapOp;
 use ubpf_vm::call::arg::Writes;
@@ -33,19 +33,19 @@ pub const ALL: &[HelperDef] = &[
         "Copies the current call stack.", groups: &[TRACING], gpl_only: true),
     describe!(111 skb_output(BtfPtr<SkBuff>, MapRef<'_>, u64, MemReadOrEmpty) -> i64, since 5.5,
         "Sends a record with part of a packet to user space.",
-        groups: &[TRACING_BTF, SYSCALL], gpl_only: true, map_op: Some(MapOp::PerfOutput)),
+        groups: &[TRACING_BTF], gpl_only: true, map_op: Some(MapOp::PerfOutput)),
     describe!(119 read_branch_records(CtxArg, Option<MemReadWriteOrEmpty>, u64) -> i64, since 5.6,
         "Copies the branches taken before the event.", groups: &[PERF_EVENT], gpl_only: true),
     describe!(121 xdp_output(BtfPtr<XdpBuff>, MapRef<'_>, u64, MemReadOrEmpty) -> i64, since 5.7,
         "Sends a record with part of a frame to user space.",
-        groups: &[TRACING_BTF, SYSCALL], gpl_only: true, map_op: Some(MapOp::PerfOutput)),
+        groups: &[TRACING_BTF], gpl_only: true, map_op: Some(MapOp::PerfOutput)),
     describe!(126 seq_printf(BtfPtr<SeqFile>, MemRead, Option<MemReadOrEmpty>) -> i64, since 5.8,
-        "Prints to the file that an iterator fills.", groups: &[TRACING_BTF], gpl_only: true),
+        "Prints to the file that an iterator fills.", groups: &[ITER], gpl_only: true),
     describe!(127 seq_write(BtfPtr<SeqFile>, MemReadOrEmpty) -> i64, since 5.8,
-        "Writes to the file that an iterator fills.", groups: &[TRACING_BTF], gpl_only: true),
+        "Writes to the file that an iterator fills.", groups: &[ITER], gpl_only: true),
     describe!(150 seq_printf_btf(BtfPtr<SeqFile>, MemReadOrEmpty, u64) -> i64, since 5.10,
         "Prints an object by its type to the file that an iterator fills.",
-        groups: &[TRACING_BTF], gpl_only: true),
+        groups: &[ITER], gpl_only: true),
     describe!(173 get_func_ip(CtxArg) -> u64, since 5.15,
         "Address of the traced function.", groups: &[TRACING], gpl_only: true),
     describe!(174 get_attach_cookie(CtxArg) -> u64, since 5.15,
@@ -53,9 +53,9 @@ pub const ALL: &[HelperDef] = &[
     describe!(176 get_branch_snapshot(MemWriteOrEmpty, u64) -> i64, since 5.16,
         "Copies the branches that the processor remembers.", groups: &[BASE], gpl_only: true),
     describe!(183 get_func_arg(CtxArg, u32, FixedMem<Writes, 8, Aligned>) -> i64, since 5.17,
-        "Copies an argument of the traced function.", groups: &[TRACING_BTF]),
+        "Copies an argument of the traced function.", groups: &[TRACED]),
     describe!(184 get_func_ret(CtxArg, FixedMem<Writes, 8, Aligned>) -> i64, since 5.17,
-        "Copies the result of the traced function.", groups: &[TRACING_BTF]),
+        "Copies the result of the traced function.", groups: &[TRACED]),
     describe!(185 get_func_arg_cnt(CtxArg) -> i64, since 5.17,
-        "How many arguments the traced function has.", groups: &[TRACING_BTF]),
+        "How many arguments the traced function has.", groups: &[TRACED]),
 ];

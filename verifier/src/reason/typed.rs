@@ -52,6 +52,16 @@ pub enum TypedReason {
     /// Kernel objects are open to those who may see pointers alone.
     #[error("'struct {0}' access is allowed only to CAP_PERFMON and CAP_SYS_ADMIN")]
     ObjectPrivilege(String),
+    /// An object of another type than a helper takes.
+    #[error("{reg} is of type {name} but {wanted} is expected")]
+    WrongStruct {
+        /// The argument's register.
+        reg: R,
+        /// Its struct.
+        name: String,
+        /// The one that is expected.
+        wanted: &'static str,
+    },
     /// Kernel objects cannot be written.
     #[error("only read is supported")]
     ReadOnly,
@@ -182,6 +192,7 @@ impl TypedReason {
             | Self::BeyondMember { .. }
             | Self::PartOfPointer { .. }
             | Self::ReadOnly
+            | Self::WrongStruct { .. }
             | Self::Negative { .. }
             | Self::Variable { .. }
             | Self::NegativeBuffer { .. }

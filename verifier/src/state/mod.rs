@@ -3,7 +3,9 @@
 pub mod reg;
 pub mod stack;
 
-pub use reg::{Link, MapRef, MemKind, Number, Pointer, PtrId, PtrTo, RefId, Reg, ScalarId, Space, Trust};
+pub use reg::{
+    Link, MapRef, MemKind, Number, Pointer, PtrId, PtrTo, RefId, Reg, ScalarId, Space, Trust,
+};
 pub use stack::{Slot, Stack};
 
 use std::rc::Rc;

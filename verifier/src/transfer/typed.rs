@@ -11,6 +11,7 @@ use ubpf_abi::Access;
 use ubpf_abi::btf::{Btf, BtfId, Def, Kind};
 use ubpf_abi::object::{ExternId, ExternKind};
 use ubpf_abi::prog_type::ProgType;
+use ubpf_isa::Reg as Name;
 
 /// A kernel object, as a pointer names it.
 #[derive(Clone, Copy)]
@@ -67,10 +68,38 @@ impl<'a> Step<'a> {
 
     /// A trusted pointer to the kernel struct of this name, from a context field.
     pub(super) fn named_object(&self, name: &str) -> Result<Reg, Reason> {
-        let found = self.kernel_types()?.find(Kind::Struct, name);
-        let id = found.ok_or(Reason::Unsupported("structs that the kernel does not have"))?;
-        let object = Object { id, trust: Trust::Trusted, space: Space::Kernel };
+        let object =
+            Object { id: self.kernel_struct(name)?, trust: Trust::Trusted, space: Space::Kernel };
         Ok(Reg::Pointer(object.pointer()))
+    }
+
+    /// The kernel struct of this name.
+    pub(super) fn kernel_struct(&self, name: &str) -> Result<BtfId, Reason> {
+        let found = self.kernel_types()?.find(Kind::Struct, name);
+        found.ok_or(Reason::Unsupported("structs that the kernel does not have"))
+    }
+
+    /// A helper's argument that is a pointer to one of these structs, or to a struct that begins
+    /// with one of them at the pointer's offset.
+    pub(super) fn object_argument(
+        &self,
+        value: &Reg,
+        reg: Name,
+        structs: &[&'static str],
+    ) -> Result<(), Reason> {
+        let Reg::Pointer(p @ Pointer { to: PtrTo::Btf { id, .. }, .. }) = value else {
+            return Ok(());
+        };
+        let [wanted] = structs else {
+            return Err(Reason::Unsupported("arguments whose type a field names"));
+        };
+        let btf = self.kernel_types()?;
+        let off = u32::try_from(p.off).unwrap_or(u32::MAX);
+        if walk::is_or_begins_with(btf, *id, off, self.kernel_struct(wanted)?) {
+            return Ok(());
+        }
+        let name = btf.name_of(*id).to_owned();
+        Err(TypedReason::WrongStruct { reg: R(reg), name, wanted }.into())
     }
 
     /// A load from a kernel object.

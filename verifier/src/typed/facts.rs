@@ -111,6 +111,8 @@ pub struct Ops {
     pub unsupported: &'static [&'static str],
     /// Operations that may sleep; `None` for all of them.
     pub sleepable: Option<&'static [&'static str]>,
+    /// They may call helpers at all.
+    pub helpers: bool,
     /// Arguments of the first type are taken as the second.
     pub promoted: Option<(&'static str, &'static str)>,
 }
@@ -121,12 +123,14 @@ pub const OPS: &[Ops] = &[
         name: "bpf_dummy_ops",
         unsupported: &[],
         sleepable: Some(&["test_sleepable"]),
+        helpers: false,
         promoted: None,
     },
     Ops {
         name: "tcp_congestion_ops",
         unsupported: &["get_info"],
         sleepable: None,
+        helpers: true,
         promoted: Some(("sock", "tcp_sock")),
     },
 ];

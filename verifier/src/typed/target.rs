@@ -43,6 +43,8 @@ pub struct Prototype {
     pub args: Vec<CtxArg>,
     /// The function returns nothing, and the program need not either.
     pub returns_nothing: bool,
+    /// The program may not call helpers, whatever its type admits.
+    pub no_helpers: bool,
 }
 
 /// The typed context of a program, where its type has one.
@@ -87,7 +89,7 @@ fn tracing(program: &Program, btf: &Btf) -> Result<Prototype, Reason> {
             let nullable = NULLABLE_TRACEPOINT_ARGS.iter().find(|(event, _)| *event == name);
             let nullable = nullable.map_or(&[][..], |(_, args)| args);
             nullable.iter().filter_map(|&n| args.get_mut(n).map(CtxArg::may_be_null)).count();
-            Ok(Prototype { args, returns_nothing: false })
+            Ok(Prototype { args, returns_nothing: false, no_helpers: false })
         }
         AttachType::TRACE_ITER => {
             let (_, known) = facts::ITERATORS
@@ -99,7 +101,7 @@ fn tracing(program: &Program, btf: &Btf) -> Result<Prototype, Reason> {
                     arg.become_iter_arg(kind);
                 }
             }
-            Ok(Prototype { args, returns_nothing: false })
+            Ok(Prototype { args, returns_nothing: false, no_helpers: false })
         }
         _ => Err(Reason::Unsupported("programs on kernel functions")),
     }
@@ -158,7 +160,10 @@ fn operation(program: &Program, btf: &Btf) -> Result<Prototype, Reason> {
     }
     match btf.resolve(signature.ret).map(|(_, ty)| ty.def) {
         Ok(Def::Ptr(_)) => Err(Reason::Unsupported("operations that return pointers")),
-        Ok(def) => Ok(Prototype { args, returns_nothing: def == Def::Void }),
+        Ok(def) => {
+            let (returns_nothing, no_helpers) = (def == Def::Void, !ops.helpers);
+            Ok(Prototype { args, returns_nothing, no_helpers })
+        }
         Err(_) => Err(Reason::Unsupported("broken kernel types")),
     }
 }

@@ -54,6 +54,25 @@ pub fn at(btf: &Btf, id: BtfId, off: u32, size: u32) -> Result<Found<'_>, Reason
     Err(Reason::Unsupported("structs that nest this deeply"))
 }
 
+/// Whether what begins at `off` of the struct `id` is the struct `wanted`, perhaps nested in
+/// others that begin there too.
+#[must_use]
+pub fn is_or_begins_with(btf: &Btf, id: BtfId, off: u32, wanted: BtfId) -> bool {
+    if off == 0 && id == wanted {
+        return true;
+    }
+    let mut walk = Walk { btf, size: 1, through_union: false };
+    let (mut id, mut off) = (id, off);
+    for _ in 0..=MAX_DEPTH {
+        match walk.level(id, off) {
+            Ok(Level::Into(next, 0)) if next == wanted => return true,
+            Ok(Level::Into(next, rest)) => (id, off) = (next, rest),
+            Ok(Level::Done(_)) | Err(_) => return false,
+        }
+    }
+    false
+}
+
 enum Level<'a> {
     Done(Found<'a>),
     Into(BtfId, u32),

@@ -95,22 +95,25 @@ pub const ALL: &[ProgTypeDecl] = &[
         )
     },
     ProgTypeDecl {
-        helpers: &[
-            group::BASE,
-            group::EVENTS,
-            group::NET,
-            group::TRACING,
-            group::ATTACHED,
-            group::TRACING_BTF,
-        ],
+        helpers: &[group::BASE, group::EVENTS, group::TRACING, group::TRACING_BTF],
         ret: ZERO,
         hooks: &[
             Hook {
-                attach_types: &[AttachType::TRACE_RAW_TP, AttachType::MODIFY_RETURN],
-                helpers: &[],
+                attach_types: &[AttachType::TRACE_RAW_TP],
+                helpers: &[group::ATTACHED],
                 ret: RetRange::Any,
             },
-            Hook { attach_types: &[AttachType::TRACE_ITER], helpers: &[], ret: BOOL },
+            Hook {
+                attach_types: &[AttachType::MODIFY_RETURN],
+                helpers: &[group::ATTACHED, group::TRACED],
+                ret: RetRange::Any,
+            },
+            Hook {
+                attach_types: &[AttachType::TRACE_FENTRY, AttachType::TRACE_FEXIT],
+                helpers: &[group::ATTACHED, group::TRACED],
+                ret: ZERO,
+            },
+            Hook { attach_types: &[AttachType::TRACE_ITER], helpers: &[group::ITER], ret: BOOL },
         ],
         ..decl(ProgType::Tracing, "Runs at a kernel function, with its typed arguments.", PROTOTYPE)
     },
@@ -123,7 +126,7 @@ pub const ALL: &[ProgTypeDecl] = &[
         ..decl(ProgType::StructOps, "Implements an operation of a kernel struct.", PROTOTYPE)
     },
     ProgTypeDecl {
-        helpers: &[group::BASE, group::EVENTS, group::NET, group::TRACING, group::SYSCALL],
+        helpers: &[group::BASE, group::EVENTS, group::TRACING, group::TRACING_BTF, group::SYSCALL],
         ..decl(
             ProgType::Syscall,
             "Runs when user space asks for it, and may make system calls of bpf(2).",

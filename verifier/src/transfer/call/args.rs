@@ -114,14 +114,17 @@ impl Step<'_> {
             | ArgKind::Ctx
             | ArgKind::StackPtr
             | ArgKind::AllocMem
+            | ArgKind::BtfPtr(_)
             | ArgKind::Sock(_) => Ok(()),
             ArgKind::SpinLock => Err(Reason::Unsupported("spin locks")),
             ArgKind::Timer => Err(Reason::Unsupported("timers")),
             ArgKind::Kptr => Err(Reason::Unsupported("kptrs")),
             ArgKind::Dynptr(_) => Err(Reason::Unsupported("dynptrs")),
-            _ => Err(Reason::Unsupported(helper.name.map_or("this helper argument", |_| {
-                "kernel objects as helper arguments"
-            }))),
+            _ => Err(Reason::Unsupported(
+                helper
+                    .name
+                    .map_or("this helper argument", |_| "kernel objects as helper arguments"),
+            )),
         }
     }
 
@@ -165,10 +168,15 @@ impl Step<'_> {
             return Err(Reason::Unsupported("this kind of helper argument"));
         };
         if fits {
-            return Ok(());
+            return match kind {
+                ArgKind::BtfPtr(structs) => self.object_argument(value, reg, structs),
+                _ => Ok(()),
+            };
         }
-        // The typed world decides about kernel objects.
-        if let Reg::Pointer(Pointer { to: PtrTo::Btf { .. }, .. }) = value {
+        // Kernel objects stand in for sockets and memory too.
+        if !matches!(kind, ArgKind::BtfPtr(_) | ArgKind::Ctx | ArgKind::MapPtr)
+            && let Reg::Pointer(Pointer { to: PtrTo::Btf { .. }, .. }) = value
+        {
             return Err(Reason::Unsupported("kernel objects as helper arguments"));
         }
         Err(self.wrong_type(reg, expected))
@@ -192,6 +200,10 @@ impl Step<'_> {
             | PtrTo::MapValue(_)
             | PtrTo::Mem { .. }
             | PtrTo::Buf { .. } => Ok(()),
+            // What lies at the offset is judged with the object's type.
+            PtrTo::Btf { .. } => {
+                self.check_unmodified(&Pointer { off: p.off.min(0), ..*p }, reg)
+            }
             _ => self.check_unmodified(p, reg),
         }
     }
@@ -341,6 +353,10 @@ fn fits(kind: ArgKind, to: &PtrTo) -> bool {
         ArgKind::AllocMem => matches!(to, PtrTo::Mem { kind: MemKind::Ringbuf, .. }),
         ArgKind::Sock(SockKind::Common) => matches!(to, PtrTo::Sock(_)),
         ArgKind::Sock(kind) => *to == PtrTo::Sock(kind),
+        ArgKind::BtfPtr(_) => matches!(
+            to,
+            PtrTo::Btf { trust: Trust::Trusted | Trust::Rcu | Trust::Plain, space: Space::Kernel, .. }
+        ),
         _ => false,
     }
 }
@@ -357,7 +373,7 @@ const fn memory(to: &PtrTo, read_only: bool) -> bool {
         | PtrTo::Buf { .. } => true,
         PtrTo::Btf { trust, space, .. } => {
             matches!((trust, space), (Trust::Trusted, Space::Kernel))
-        },
+        }
         PtrTo::Ctx
         | PtrTo::Map(_)
         | PtrTo::PacketEnd

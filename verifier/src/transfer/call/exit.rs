@@ -12,8 +12,9 @@ impl Step<'_> {
     /// The end of a subprogram, a callback or the program.
     pub(in super::super) fn exit(&mut self) -> Result<Next, Reason> {
         let (callback, back) = (self.state.frame().callback, self.state.frame().return_to);
-        if self.state.depth() == 1 || callback.is_some() {
-            self.check_held(Region::Exit { outermost: self.state.depth() == 1 })?;
+        // What a callback leaves behind is found where the program ends after it.
+        if self.state.depth() == 1 {
+            self.check_held(Region::Exit)?;
         }
         let Some(back) = back else {
             return self.end().map(|()| Next::End);
@@ -45,8 +46,8 @@ impl Step<'_> {
 
     /// The end of the program, of a global subprogram or of a callback that runs on its own.
     fn end(&mut self) -> Result<(), Reason> {
-        let operation = self.state.frame().callback.is_none()
-            && self.state.frame().subprog == SubprogId(0);
+        let operation =
+            self.state.frame().callback.is_none() && self.state.frame().subprog == SubprogId(0);
         if operation && self.cx.target.is_some_and(|proto| proto.returns_nothing) {
             return Ok(());
         }
@@ -89,9 +90,7 @@ fn check_range(n: &Number, (min, max): (i32, i32), ending: Ending) -> Result<(),
     if low >= min.into() && high <= max.into() {
         return Ok(());
     }
-    let returned = Returned {
-        min: (low != i64::MIN).then_some(low),
-        max: (high != i64::MAX).then_some(high),
-    };
+    let returned =
+        Returned { min: (low != i64::MIN).then_some(low), max: (high != i64::MAX).then_some(high) };
     Err(CallReason::ReturnRange { ending, returned, min, max }.into())
 }

@@ -89,7 +89,8 @@ impl Step<'_> {
         if !self.cx.options.kernel.has(decl.since) {
             return Err(CallReason::UnknownHelper(name).into());
         }
-        if !self.cx.decl.admits(decl, self.cx.program.section.attach_type) {
+        let none = self.cx.target.is_some_and(|target| target.no_helpers);
+        if none || !self.cx.decl.admits(decl, self.cx.program.section.attach_type) {
             return Err(CallReason::NotForType(name).into());
         }
         if decl.gpl_only && !self.cx.program.is_gpl_compatible() {

@@ -28,9 +28,8 @@ impl Step<'_> {
             };
         };
         let writes = access != MemAccess::Read;
-        let read_only = || {
-            Reason::from(MemoryReason::ReadOnly { reg: R(at.base), to: p.type_name() })
-        };
+        let read_only =
+            || Reason::from(MemoryReason::ReadOnly { reg: R(at.base), to: p.type_name() });
         match p.to {
             PtrTo::Stack(depth) => self.stack_argument(&p, depth, at, access, passed),
             PtrTo::Packet(extent) | PtrTo::PacketMeta(extent) => self.check_packet(&p, at, extent),

@@ -4,7 +4,7 @@ use super::super::Step;
 use super::helper::Passed;
 use crate::domain::{Bounds, Scalar};
 use crate::reason::Reason;
-use crate::state::{Acquired, MapRef, MemKind, Number, Pointer, PtrId, PtrTo, Reg};
+use crate::state::{Acquired, MapRef, MemKind, Number, Pointer, PtrId, PtrTo, Reg, Space, Trust};
 use ubpf_abi::helper::{HelperDecl, RetKind};
 use ubpf_abi::map::{MapOp, MapType};
 
@@ -28,6 +28,9 @@ const CASTS: [&str; 8] = [
     "skc_to_udp6_sock",
     "skc_to_mptcp_sock",
 ];
+
+/// Helpers whose kernel object can be trusted; others are from before trust was told apart.
+const TRUSTED: &[&str] = &["get_current_task_btf"];
 
 /// Error numbers are not below its negative.
 const MAX_ERRNO: i64 = 4095;
@@ -56,6 +59,13 @@ impl Step<'_> {
                 PtrTo::Mem { size, kind: MemKind::Ringbuf }
             }
             RetKind::Sock(kind) => PtrTo::Sock(kind),
+            RetKind::BtfPtr(name) if TRUSTED.contains(&decl.name) => {
+                return self.named_object(name);
+            }
+            RetKind::BtfPtr(name) => {
+                let (trust, space) = (Trust::Plain, Space::Kernel);
+                PtrTo::Btf { id: self.kernel_struct(name)?, trust, space }
+            }
             _ => return Err(Reason::Unsupported("this kind of helper result")),
         };
         let mut p = Pointer::new(to);

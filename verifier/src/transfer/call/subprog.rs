@@ -10,6 +10,7 @@ use super::helper::Passed;
 use crate::prototype::{self, ArgType};
 use crate::reason::{CallReason, MemoryReason, ProtoReason, R, Reason, ShapeReason};
 use crate::state::{Frame, Pointer, PtrTo, Reg};
+use ubpf_abi::Errno;
 use ubpf_abi::helper::MemAccess;
 use ubpf_abi::limits::MAX_CALL_FRAMES;
 use ubpf_abi::program::SubprogId;
@@ -49,7 +50,15 @@ impl Step<'_> {
 
     fn global(&mut self, id: SubprogId, name: &str) -> Result<(), Reason> {
         if let Err(reason) = self.fits_prototype(id) {
-            let errno = reason.errno();
+            // Whatever is wrong with memory is an invalid argument, a moved pointer is not.
+            let errno = match &reason {
+                Reason::Memory(
+                    MemoryReason::NegativeOffset { .. }
+                    | MemoryReason::Modified { .. }
+                    | MemoryReason::Variable { .. },
+                ) => reason.errno(),
+                _ => Errno::EINVAL,
+            };
             return Err(match reason {
                 Reason::Unsupported(_) => reason,
                 // Prototypes that cannot be used at all fail by themselves.
@@ -88,7 +97,8 @@ impl Step<'_> {
                         self.check_global_offset(p, reg)?;
                     }
                     self.global_memory(reg, &value, size)?;
-                    if !nullable && value.pointer().is_some_and(|p| p.nullable) {
+                    let may_be_null = value.pointer().is_none_or(|p| p.nullable);
+                    if !nullable && may_be_null {
                         return Err(ProtoReason::MayBeNull(i).into());
                     }
                 }
