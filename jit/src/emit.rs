@@ -84,10 +84,8 @@ struct Walk<'a, M: MacroAssembler> {
 
 impl<M: MacroAssembler> Walk<'_, M> {
     fn block(&mut self, id: BlockId, block: &Block) {
-        match self.targets[id.index()] {
-            Some(label) if block.is_loop_head => self.masm.bind_loop_head(label),
-            Some(label) => self.masm.bind(label),
-            None => {}
+        if let Some(label) = self.targets[id.index()] {
+            self.masm.bind(label);
         }
         let code = self.code;
         let start = block.start.index();

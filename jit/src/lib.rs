@@ -21,6 +21,23 @@
 //! instructions; `tests/` holds them against each other. You probably want the `ubpf` facade.
 //!
 //! Programs that were verified run checked here as well, as in the interpreter.
+//!
+//! ```
+//! use std::sync::Arc;
+//! use ubpf_jit::Jit;
+//! use ubpf_vm::engine::Engine;
+//! use ubpf_vm::interp::Interp;
+//!
+//! // Native code where there is any, else the interpreter.
+//! let engine: Arc<dyn Engine> = match Jit::new() {
+//!     Ok(jit) => Arc::new(jit),
+//!     Err(unsupported) => {
+//!         eprintln!("{unsupported}");
+//!         Arc::new(Interp)
+//!     }
+//! };
+//! # let _ = engine.name();
+//! ```
 #![deny(unsafe_code)]
 #![cfg_attr(not(all(target_arch = "x86_64", unix)), allow(dead_code, unused_imports))]
 

@@ -72,8 +72,6 @@ pub(crate) trait MacroAssembler: Sized {
 
     fn label(&mut self) -> Self::Label;
     fn bind(&mut self, label: Self::Label);
-    /// Binds a label that is jumped back to.
-    fn bind_loop_head(&mut self, label: Self::Label);
 
     /// Begins a function. With `tail_entry` there is a second entry, for tail calls.
     fn enter(&mut self, frame: Frame, entry: Self::Label, tail_entry: Option<Self::Label>);

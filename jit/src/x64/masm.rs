@@ -187,10 +187,6 @@ impl MacroAssembler for Assembler {
         dynasm!(self.ops ; .arch x64 ; =>label);
     }
 
-    fn bind_loop_head(&mut self, label: DynamicLabel) {
-        self.bind(label);
-    }
-
     fn enter(&mut self, frame: Frame, entry: DynamicLabel, tail_entry: Option<DynamicLabel>) {
         self.enter_frame(&frame, entry, tail_entry);
     }
