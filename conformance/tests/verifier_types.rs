@@ -382,6 +382,8 @@ fn buffers_of_iterators_are_read_and_written() {
         ("value", with(24, "*(u64 *)(r2 + 8) = 0")),
         ("before the value", with(24, "r3 = *(u32 *)(r2 - 4)")),
         ("moved", with(24, "r2 += 8\nr3 = *(u32 *)(r2 + 4)")),
+        ("moved before", with(24, "r2 += -8\nr3 = *(u32 *)(r2 + 4)")),
+        ("moved somewhere", with(24, "r2 += r4\nr3 = *(u32 *)(r2 + 4)")),
     ];
     agree(cases.map(|(what, text)| (iter("bpf_map_elem", &text), what.to_owned())));
 }
@@ -461,4 +463,76 @@ fn helpers_take_and_return_objects() {
         cases
             .map(|(what, text)| (tp_btf("sched_switch", &format!("{text}{END}")), what.to_owned())),
     );
+}
+
+#[test]
+fn addresses_in_contexts_are_not_numbers() {
+    skip_without_kernel!();
+    let signed = |prog_type, off: u32| {
+        program(prog_type, AttachType(0), "", &format!("r2 = *(s32 *)(r1 + {off}){END}"))
+    };
+    agree([
+        (signed(ProgType::Xdp, 0), "xdp data".to_owned()),
+        (signed(ProgType::Xdp, 4), "xdp data_end".to_owned()),
+        (signed(ProgType::Xdp, 12), "xdp ingress_ifindex".to_owned()),
+        (signed(ProgType::SchedCls, 76), "skb data".to_owned()),
+        (signed(ProgType::SchedCls, 0), "skb len".to_owned()),
+    ]);
+}
+
+#[test]
+fn attach_types_belong_to_their_types() {
+    skip_without_kernel!();
+    let types = [
+        ProgType::SocketFilter,
+        ProgType::SchedCls,
+        ProgType::Xdp,
+        ProgType::CgroupSkb,
+        ProgType::CgroupSock,
+        ProgType::CgroupSockAddr,
+        ProgType::CgroupSockopt,
+        ProgType::SkLookup,
+        ProgType::SkReuseport,
+        ProgType::Netfilter,
+        ProgType::CgroupDevice,
+        ProgType::RawTracepoint,
+    ];
+    agree(types.into_iter().flat_map(|prog_type| {
+        (0..58).map(move |attach| {
+            let one = "r0 = 1\nexit\n";
+            let program = program(prog_type, AttachType(attach), "", one);
+            (program, format!("{prog_type} attach type {attach}"))
+        })
+    }));
+}
+
+#[test]
+fn results_are_those_of_the_attach_type() {
+    skip_without_kernel!();
+    let hooks: [(ProgType, &[u32]); 12] = [
+        (ProgType::CgroupSkb, &[0, 1]),
+        (ProgType::CgroupSock, &[2, 12, 34]),
+        (
+            ProgType::CgroupSockAddr,
+            &[8, 9, 10, 11, 14, 15, 19, 20, 29, 30, 31, 32, 49, 50, 51, 52, 53],
+        ),
+        (ProgType::CgroupSockopt, &[21, 22]),
+        (ProgType::SkLookup, &[36]),
+        (ProgType::Netfilter, &[45]),
+        (ProgType::CgroupDevice, &[0]),
+        (ProgType::CgroupSysctl, &[0]),
+        (ProgType::SockOps, &[0]),
+        (ProgType::Kprobe, &[0, 42, 56]),
+        (ProgType::SkMsg, &[0]),
+        (ProgType::FlowDissector, &[0]),
+    ];
+    agree(hooks.into_iter().flat_map(|(prog_type, attach_types)| {
+        attach_types.iter().flat_map(move |&attach| {
+            (-1..5).map(move |r0| {
+                let text = format!("r0 = {r0}\nexit\n");
+                let program = program(prog_type, AttachType(attach), "", &text);
+                (program, format!("{prog_type} attach type {attach} returns {r0}"))
+            })
+        })
+    }));
 }

@@ -5,6 +5,7 @@ use crate::domain::Tnum;
 use crate::domain::width::W64;
 use ubpf_abi::Errno;
 use ubpf_abi::btf::BtfId;
+use ubpf_abi::prog_type::{AttachType, ProgType};
 
 /// Reasons found where programs meet the kernel's own types.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -13,6 +14,14 @@ pub enum TypedReason {
     /// The program says nothing of what it is for, or the kernel has no such thing.
     #[error("Tracing programs must provide btf_id")]
     NoTarget,
+    /// The attach type is none of the program type's; the kernel says no more.
+    #[error("programs of type {prog_type} have no attach type {attach_type}")]
+    AttachType {
+        /// The program's type.
+        prog_type: ProgType,
+        /// Its attach type.
+        attach_type: AttachType,
+    },
     /// The target cannot be attached to; the kernel says no more.
     #[error("the kernel has nothing that programs of this kind can be attached to at {0}")]
     NotAttachable(String),
@@ -162,8 +171,8 @@ pub enum TypedReason {
         reg: R,
         /// `rdonly` or `rdwr`.
         kind: &'static str,
-        /// Offset of the instruction.
-        off: i32,
+        /// Constant part of the offset.
+        off: i64,
         /// Bytes.
         size: u32,
     },
@@ -172,8 +181,8 @@ pub enum TypedReason {
     VariableBuffer {
         /// The address register.
         reg: R,
-        /// Offset of the instruction.
-        off: i32,
+        /// Constant part of the offset.
+        off: i64,
         /// Variable part.
         var: Tnum<W64>,
     },
@@ -203,6 +212,7 @@ impl TypedReason {
             Self::NoVariable(_) | Self::NoAddress(_) => Errno::ENOENT,
             Self::OpsStruct(_) | Self::OpsMember { .. } => Errno::ENOTSUPP,
             Self::NoTarget
+            | Self::AttachType { .. }
             | Self::NotAttachable(_)
             | Self::MayNotSleep
             | Self::MustSleep

@@ -40,6 +40,9 @@ impl Step<'_> {
         let at = Place { base, off: off.into(), size: size.bytes() };
         let p = self.memory(at)?;
         let loaded = self.loaded(&p, at)?;
+        if signed && p.to == PtrTo::Ctx && loaded.pointer().is_some() {
+            return Err(MemoryReason::Ctx { off: at.off.into(), size: at.size }.into());
+        }
         self.set(dst, self.widened(loaded, size, signed))
     }
 

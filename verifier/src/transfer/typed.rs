@@ -241,13 +241,13 @@ impl<'a> Step<'a> {
         if access == Access::Write && read_only {
             return Err(MemoryReason::ReadOnly { reg, to: p.type_name() }.into());
         }
+        let (off, size) = (i64::from(p.off) + i64::from(at.off), at.size);
         let kind = if read_only { "rdonly" } else { "rdwr" };
-        if at.off < 0 {
-            let (off, size) = (at.off, at.size);
+        if off < 0 {
             return Err(TypedReason::NegativeBuffer { reg, kind, off, size }.into());
         }
         if p.var.as_const() != Some(0) {
-            let (off, var) = (at.off, p.var.bits);
+            let var = p.var.bits;
             return Err(TypedReason::VariableBuffer { reg, off, var }.into());
         }
         Ok(())

@@ -1,6 +1,8 @@
 //! What the kernel knows beyond its types (6.18): which arguments of tracepoints and iterators
 //! may be null, which structs have operations for programs.
 
+use ubpf_abi::prog_type::ProgType;
+
 /// Arguments of tracepoints that may be null, by number, without the first one that BTF lists.
 /// A parameter's name cannot say so where the event is shared by several tracepoints.
 pub const NULLABLE_TRACEPOINT_ARGS: &[(&str, &[usize])] = &[
@@ -101,6 +103,26 @@ pub const ITERATORS: &[(&str, &[(usize, IterArg)])] = {
         ("unix", &[(1, PlainOrNull)]),
     ]
 };
+
+/// Attach types that programs of a type must name one of, where the kernel asks for that.
+#[must_use]
+pub const fn attach_types(prog_type: ProgType) -> Option<&'static [u32]> {
+    Some(match prog_type {
+        ProgType::CgroupSkb => &[0, 1],
+        // 0 stands for the creation of a socket.
+        ProgType::CgroupSock => &[0, 2, 12, 13, 34],
+        ProgType::CgroupSockAddr => {
+            &[8, 9, 10, 11, 14, 15, 19, 20, 29, 30, 31, 32, 49, 50, 51, 52, 53]
+        }
+        ProgType::CgroupSockopt => &[21, 22],
+        ProgType::SkLookup => &[36],
+        // 0 stands for selection alone.
+        ProgType::SkReuseport => &[0, 39, 40],
+        ProgType::Netfilter => &[45],
+        ProgType::Syscall => &[0],
+        _ => return None,
+    })
+}
 
 /// A kernel struct whose operations programs can implement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -5,9 +5,12 @@ use super::facts::{self, IterArg, NULLABLE_TRACEPOINT_ARGS};
 use super::{Tag, tag_of};
 use crate::reason::{Reason, TypedReason};
 use crate::state::{Space, Trust};
-use ubpf_abi::btf::{Btf, BtfId, Def, Kind};
+use ubpf_abi::btf::{Btf, BtfId, Def, Kind, Param};
 use ubpf_abi::prog_type::{AttachType, ProgType};
 use ubpf_abi::program::Program;
+
+/// Words of eight bytes that a context of arguments has at most (`MAX_BPF_FUNC_ARGS`).
+const MAX_ARGS: usize = 12;
 
 /// One argument, in eight bytes of the context.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,6 +55,10 @@ pub struct Prototype {
 /// # Errors
 /// The program cannot be attached to what it names, or names nothing.
 pub fn resolve(program: &Program) -> Result<Option<Prototype>, Reason> {
+    let (prog_type, attach_type) = (program.prog_type, program.section.attach_type);
+    if facts::attach_types(prog_type).is_some_and(|types| !types.contains(&attach_type.0)) {
+        return Err(TypedReason::AttachType { prog_type, attach_type }.into());
+    }
     check_sleepable(program)?;
     let known = program.target_btf.as_deref();
     let btf = || known.ok_or(Reason::Unsupported("typed programs without the kernel's types"));
@@ -79,13 +86,10 @@ fn tracing(program: &Program, btf: &Btf) -> Result<Prototype, Reason> {
     let place = program.attach_target().ok_or(TypedReason::NoTarget)?;
     let name = program.section.target.as_deref().unwrap_or_default();
     let params = btf.params(place.proto);
-    let mut args: Vec<_> = params.iter().map(|p| argument(btf, p.ty, Trust::Trusted)).collect();
-    let named = params.iter().map(|p| btf.name(p.name).ends_with("__nullable"));
-    args.iter_mut().zip(named).filter(|(_, null)| *null).for_each(|(arg, _)| arg.may_be_null());
     match program.section.attach_type {
         AttachType::TRACE_RAW_TP => {
             // The first parameter is the kernel's.
-            args = args.split_off(args.len().min(1));
+            let mut args = arguments(btf, params.get(1..).unwrap_or_default());
             let nullable = NULLABLE_TRACEPOINT_ARGS.iter().find(|(event, _)| *event == name);
             let nullable = nullable.map_or(&[][..], |(_, args)| args);
             nullable.iter().filter_map(|&n| args.get_mut(n).map(CtxArg::may_be_null)).count();
@@ -96,6 +100,7 @@ fn tracing(program: &Program, btf: &Btf) -> Result<Prototype, Reason> {
                 .iter()
                 .find(|(iter, _)| *iter == name)
                 .ok_or_else(|| TypedReason::NotAttachable(format!("bpf_iter_{name}")))?;
+            let mut args = arguments(btf, params);
             for &(n, kind) in *known {
                 if let Some(arg) = args.get_mut(n) {
                     arg.become_iter_arg(kind);
@@ -135,7 +140,7 @@ fn operation(program: &Program, btf: &Btf) -> Result<Prototype, Reason> {
         return Err(TypedReason::OpsSleep { member, name: struct_name }.into());
     }
     let params = btf.params(proto);
-    let mut args: Vec<_> = params.iter().map(|p| argument(btf, p.ty, Trust::Trusted)).collect();
+    let mut args = arguments(btf, params);
     // The parameters' names in the kernel's stub say which may be null.
     let stub = btf.find(Kind::Func, &format!("{name}__{operation}"));
     let stub = stub.map_or(&[][..], |id| btf.params(id));
@@ -166,6 +171,19 @@ fn operation(program: &Program, btf: &Btf) -> Result<Prototype, Reason> {
         }
         Err(_) => Err(Reason::Unsupported("broken kernel types")),
     }
+}
+
+/// What parameters are in the context, eight bytes each; structs may take more of them.
+fn arguments(btf: &Btf, params: &[Param]) -> Vec<CtxArg> {
+    let places = params.iter().flat_map(|param| {
+        let mut arg = argument(btf, param.ty, Trust::Trusted);
+        if btf.name(param.name).ends_with("__nullable") {
+            arg.may_be_null();
+        }
+        let words = btf.size_of(param.ty).map_or(1, |bytes| bytes.div_ceil(8).max(1));
+        std::iter::repeat_n(arg, words as usize)
+    });
+    places.take(MAX_ARGS).collect()
 }
 
 /// What a parameter of this type is in the context.
