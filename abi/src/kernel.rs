@@ -87,10 +87,7 @@ impl FromStr for Kernel {
             major: major.parse().map_err(|_| UnknownKernel)?,
             minor: minor.parse().map_err(|_| UnknownKernel)?,
         };
-        Self::PROFILES
-            .into_iter()
-            .find(|k| k.0 == version)
-            .ok_or(UnknownKernel)
+        Self::PROFILES.into_iter().find(|k| k.0 == version).ok_or(UnknownKernel)
     }
 }
 

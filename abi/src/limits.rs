@@ -1,5 +1,7 @@
 //! The numbers that the kernel's BPF fixes for every program, in one place.
 
+use core::num::NonZeroU32;
+
 /// Stack bytes that one frame, and by default a whole call chain, may use.
 pub const STACK_BYTES: u32 = 512;
 /// Frames on the call stack, the main program's included.
@@ -25,3 +27,5 @@ pub const OBJ_NAME_BYTES: usize = 16;
 /// Iterations of `bpf_loop` and of the numeric iterator's range; and of the `may_goto`s of one
 /// frame from kernel 6.9 on, until 6.15 gave them 250 milliseconds instead.
 pub const MAX_LOOPS: u32 = 8 * 1024 * 1024;
+/// CPUs that a kernel is built for at most, as distributions configure it.
+pub const MAX_CPUS: NonZeroU32 = NonZeroU32::new(8192).unwrap();

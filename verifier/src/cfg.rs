@@ -8,6 +8,8 @@ use crate::reason::{Rejection, ShapeReason};
 use crate::text::{At, Text};
 use petgraph::algo::kosaraju_scc;
 use petgraph::graph::{DiGraph, NodeIndex};
+use ubpf_abi::helper::{ArgKind, CallbackKind, HelperId};
+use ubpf_abi::platform::Platform;
 use ubpf_isa::{CallTarget, Flow, Insn, Pc};
 
 /// What the walk found out about each slot.
@@ -25,6 +27,8 @@ pub struct Mark {
     pub jump_point: bool,
     /// A state is kept at every visit, for loops that converge only so.
     pub force_checkpoint: bool,
+    /// A helper call that calls subprograms back: an implicit loop.
+    pub calls_back: bool,
     /// The loop it is part of, counted from 1; 0 in straight code.
     pub scc: u32,
 }
@@ -35,9 +39,14 @@ impl Cfg {
     /// # Errors
     /// When an instruction cannot be reached, a jump goes into a wide load, or (where loops are
     /// not allowed) a path comes back to itself.
-    pub fn build(text: &Text, loops_allowed: bool) -> Result<Self, Rejection> {
+    pub fn build(
+        text: &Text,
+        loops_allowed: bool,
+        platform: &dyn Platform,
+    ) -> Result<Self, Rejection> {
         let mut walk = Walk {
             text,
+            platform,
             loops_allowed,
             state: vec![State::Unseen; text.len()],
             marks: vec![Mark::default(); text.len()],
@@ -66,6 +75,7 @@ enum State {
 
 struct Walk<'a> {
     text: &'a Text,
+    platform: &'a dyn Platform,
     loops_allowed: bool,
     state: Vec<State>,
     marks: Vec<Mark>,
@@ -161,6 +171,18 @@ impl Walk<'_> {
                     self.mark_jump(target);
                 }
             }
+            Insn::Call(CallTarget::Helper(id)) => match self.callback(HelperId(id)) {
+                Some(CallbackKind::Timer) => self.mark_prune(pc),
+                Some(_) => {
+                    self.mark_prune(pc);
+                    self.mark_checkpoint(pc);
+                    self.mark_jump(pc);
+                    if let Some(mark) = self.marks.get_mut(pc.index()) {
+                        mark.calls_back = true;
+                    }
+                }
+                None => {}
+            },
             Insn::Call(CallTarget::Subprog(off)) => {
                 self.mark_prune(pc);
                 self.mark_jump(next);
@@ -170,6 +192,14 @@ impl Walk<'_> {
             }
             _ => {}
         }
+    }
+
+    /// How the helper calls back, if it does.
+    fn callback(&self, id: HelperId) -> Option<CallbackKind> {
+        self.platform.helper(id)?.args.iter().find_map(|arg| match arg.kind {
+            ArgKind::Callback(kind) => Some(kind),
+            _ => None,
+        })
     }
 
     fn mark_prune(&mut self, pc: Pc) {

@@ -1,11 +1,14 @@
 //! The walk over all paths: depth first, with states kept where paths may meet again.
 
+use crate::converge;
 use crate::cx::Cx;
 use crate::log::Log;
 use crate::precision;
+use crate::prototype::{self, ArgType};
 use crate::prune::{Likeness, stands_for};
 use crate::reason::{Reason, Rejection, ValueReason};
-use crate::state::{Frame, Pointer, PtrTo, Reg, State};
+use crate::state::{Frame, MemKind, Pointer, PtrTo, Reg, State};
+use crate::subprogs::{self, Found};
 use crate::trail::{CheckpointId, Places, SegmentId, Trail, TrailStep};
 use crate::transfer::{Ids, Next, Step, Trace};
 use std::collections::HashMap;
@@ -27,6 +30,23 @@ pub struct Checkpoint {
     open: u32,
     hits: u32,
     misses: u32,
+    /// Ways from here that ended at a state whose own ways are not all walked, so that not all is
+    /// known yet of what mattered.
+    unsettled: u32,
+}
+
+/// A path that ended because its state was like one that it came from, or like one whose ways
+/// lead back to that.
+struct Loop {
+    /// The state it was like.
+    like: CheckpointId,
+    /// The path.
+    segment: SegmentId,
+    /// The path's last kept state.
+    last: Option<CheckpointId>,
+    depth: usize,
+    /// When all ways from this state are walked, all is known.
+    until: CheckpointId,
 }
 
 /// What a verification took.
@@ -91,6 +111,8 @@ struct Walk<'a, 'l> {
     at: HashMap<Pc, Vec<CheckpointId>>,
     pending: Vec<Pending>,
     reached: Vec<bool>,
+    loops: Vec<Loop>,
+    found: Found,
     stats: Stats,
     alive: u32,
     jumps: u32,
@@ -115,6 +137,8 @@ impl<'a, 'l> Walk<'a, 'l> {
             at: HashMap::new(),
             pending: Vec::new(),
             reached: vec![false; cx.text.len()],
+            loops: Vec::new(),
+            found: Found::new(cx.text.subprogs()),
             stats: Stats::default(),
             alive: 0,
             jumps: 0,
@@ -125,9 +149,45 @@ impl<'a, 'l> Walk<'a, 'l> {
     fn run(&mut self) -> Result<(), Rejection> {
         let mut entry = Frame::new(SubprogId(0), 0, None);
         entry.regs[Name::R1.index()] = Reg::Pointer(Pointer::new(PtrTo::Ctx));
+        self.walk_from(entry)?;
+        // What a global function calls may lie before it, so go round until nothing is new.
+        while let Some(first) = self.found.next_called(0) {
+            let mut next = Some(first);
+            while let Some(id) = next {
+                let entry = self.global(id)?;
+                self.walk_from(entry)?;
+                next = self.found.next_called(id.0);
+            }
+        }
+        subprogs::check_depth(self.cx, &self.found)
+    }
+
+    /// The frame of a global function, with what its prototype says of its arguments.
+    fn global(&mut self, id: SubprogId) -> Result<Frame, Rejection> {
+        let (start, _) = self.cx.text.extent(id);
+        let args = prototype::of(self.cx, id).map_err(|reason| Rejection::at(start, reason))?;
+        let mut frame = Frame::new(id, 0, None);
+        for (reg, arg) in [Name::R1, Name::R2, Name::R3, Name::R4, Name::R5].into_iter().zip(args) {
+            frame.regs[reg.index()] = match arg {
+                ArgType::Scalar | ArgType::Arena => Reg::UNKNOWN,
+                ArgType::Ctx => Reg::Pointer(Pointer::new(PtrTo::Ctx)),
+                ArgType::Mem { size, nullable } => {
+                    let p = Pointer::new(PtrTo::Mem { size, kind: MemKind::Plain });
+                    Reg::Pointer(if nullable { p.or_null(self.ids.pointer()) } else { p })
+                }
+            };
+        }
+        Ok(frame)
+    }
+
+    /// Walks all paths that begin with this frame.
+    fn walk_from(&mut self, entry: Frame) -> Result<(), Rejection> {
+        let (start, _) = self.cx.text.extent(entry.subprog);
+        self.at.clear();
+        self.alive = 0;
         let segment = self.trail.begin(None, None);
         let state = Box::new(State::new(entry));
-        self.pending.push(Pending { from: None, pc: Pc(0), state, segment, parent: None });
+        self.pending.push(Pending { from: None, pc: start, state, segment, parent: None });
         while let Some(mut path) = self.pending.pop() {
             path.segment = self.trail.begin(Some(path.segment), None);
             if let (Some(log), Some(from)) = (&mut self.log, path.from) {
@@ -163,6 +223,10 @@ impl<'a, 'l> Walk<'a, 'l> {
             }
             match self.step(path).map_err(|reason| Rejection::at(pc, reason))? {
                 Next::Go(next) => path.pc = next,
+                Next::Again(call) => {
+                    path.pc = call;
+                    self.converge(path);
+                }
                 Next::Fork { here, there, other } => {
                     self.fork(path, there, other)?;
                     path.pc = here;
@@ -178,6 +242,7 @@ impl<'a, 'l> Walk<'a, 'l> {
         let mut step = Step {
             cx: self.cx,
             ids: &mut self.ids,
+            found: &mut self.found,
             state: &mut path.state,
             pc: path.pc,
             trace: Trace::default(),
@@ -188,16 +253,21 @@ impl<'a, 'l> Walk<'a, 'l> {
             log.insn(self.cx, path.pc, next.is_ok().then_some((&*path.state, &trace)));
         }
         let next = next?;
-        if !trace.demands.is_empty() {
+        if !trace.demands.is_empty() || trace.slot_demand.is_some() {
             let mut wanted = Places::default();
             wanted.frame_mut(depth).regs = trace.demands;
+            if let Some((depth, slots)) = trace.slot_demand {
+                wanted.frame_mut(depth.into()).slots |= slots;
+            }
             precision::mark(self.cx, &self.trail, &mut self.kept, path.segment, wanted);
         }
         if let Some(Insn::Branch { .. } | Insn::Jump { .. }) = self.cx.text.insn(path.pc) {
             self.jumps += 1;
         }
         let tied = tied.map(|places| self.trail.tie(places));
-        self.trail.push(path.segment, TrailStep { pc: path.pc, touch: trace.touch, tied });
+        let (pc, touch, frames) = (path.pc, trace.touch, depth as u8 + 1);
+        let callback_end = matches!(next, Next::Again(_));
+        self.trail.push(path.segment, TrailStep { pc, touch, frames, callback_end, tied });
         Ok(next)
     }
 
@@ -252,6 +322,9 @@ impl<'a, 'l> Walk<'a, 'l> {
             let kept = &mut self.kept[id.0 as usize];
             kept.open -= 1;
             at = kept.parent.filter(|_| kept.open == 0);
+            if kept.open == 0 {
+                self.settle(id);
+            }
         }
     }
 
@@ -266,7 +339,15 @@ impl<'a, 'l> Walk<'a, 'l> {
         let mut evicted = Vec::new();
         for id in candidates.into_iter().rev() {
             let kept = &self.kept[id.0 as usize];
-            if kept.open > 0 {
+            if kept.open > 0 && self.cx.cfg.mark(pc).calls_back {
+                if self.covers(id, pc, &path.state, Likeness::Within) {
+                    self.go_round(id, id, path);
+                    return Ok(Visit::Known);
+                }
+                if !force && jumps < 20 && insns < 100 {
+                    keep = false;
+                }
+            } else if kept.open > 0 {
                 let same = stands_for(
                     self.cx,
                     pc,
@@ -281,18 +362,18 @@ impl<'a, 'l> Walk<'a, 'l> {
                 if !force && jumps < 20 && insns < 100 {
                     keep = false;
                 }
-            } else if stands_for(
-                self.cx,
-                pc,
-                &kept.state,
-                &kept.precise,
-                &path.state,
-                Likeness::Covered,
-            ) {
-                let wanted = self.carried(id, &path.state);
-                self.kept[id.0 as usize].hits += 1;
-                precision::mark(self.cx, &self.trail, &mut self.kept, path.segment, wanted);
-                return Ok(Visit::Known);
+            } else {
+                let settled = kept.unsettled == 0;
+                let likeness = if settled { Likeness::Covered } else { Likeness::Within };
+                if self.covers(id, pc, &path.state, likeness) {
+                    if let Some(until) = self.settles_with(id) {
+                        self.go_round(id, until, path);
+                    } else {
+                        self.carry(id, path.segment, path.state.depth());
+                    }
+                    self.kept[id.0 as usize].hits += 1;
+                    return Ok(Visit::Known);
+                }
             }
             let kept = &mut self.kept[id.0 as usize];
             if keep {
@@ -314,11 +395,83 @@ impl<'a, 'l> Walk<'a, 'l> {
         Ok(Visit::Go)
     }
 
-    /// What mattered on the ways from a kept state matters for the state it stands for.
-    fn carried(&self, id: CheckpointId, state: &State) -> Places {
+    fn covers(&self, id: CheckpointId, pc: Pc, state: &State, likeness: Likeness) -> bool {
+        let kept = &self.kept[id.0 as usize];
+        stands_for(self.cx, pc, &kept.state, &kept.precise, state, likeness)
+    }
+
+    /// What mattered on the ways from a kept state matters for the state it stands for; whether
+    /// that is new.
+    fn carry(&mut self, id: CheckpointId, segment: SegmentId, depth: usize) -> bool {
         let mut wanted = self.kept[id.0 as usize].precise.clone();
-        wanted.frames.resize(state.depth(), Default::default());
-        wanted
+        wanted.frames.resize(depth, Default::default());
+        precision::mark(self.cx, &self.trail, &mut self.kept, segment, wanted)
+    }
+
+    /// The path goes on as one that is still being walked. What matters there is not all known,
+    /// nor is it for the states that the path came through since `until`.
+    fn go_round(&mut self, like: CheckpointId, until: CheckpointId, path: &Pending) {
+        let (segment, last, depth) = (path.segment, path.parent, path.state.depth());
+        self.carry(like, segment, depth);
+        self.count_unsettled(last, until, |n| n + 1);
+        self.loops.push(Loop { like, segment, last, depth, until });
+    }
+
+    fn count_unsettled(
+        &mut self,
+        last: Option<CheckpointId>,
+        until: CheckpointId,
+        count: impl Fn(u32) -> u32,
+    ) {
+        let mut at = last;
+        while let Some(id) = at {
+            let kept = &mut self.kept[id.0 as usize];
+            kept.unsettled = count(kept.unsettled);
+            at = kept.parent.filter(|_| id != until);
+        }
+    }
+
+    /// The outermost state that a loop through `id` leads back to.
+    fn settles_with(&self, id: CheckpointId) -> Option<CheckpointId> {
+        if self.kept[id.0 as usize].unsettled == 0 {
+            return None;
+        }
+        let parents = |id: &CheckpointId| self.kept[id.0 as usize].parent;
+        let through = |l: &&Loop| std::iter::successors(l.last, parents).any(|at| at == id);
+        self.loops.iter().filter(through).map(|l| l.until).min()
+    }
+
+    /// All ways from a kept state are walked: what matters on them goes round the loops that
+    /// lead back to it until nothing is new.
+    fn settle(&mut self, id: CheckpointId) {
+        let rounds: Vec<Loop> = self.loops.extract_if(.., |l| l.until == id).collect();
+        if rounds.is_empty() {
+            return;
+        }
+        while rounds.iter().fold(false, |new, l| self.carry(l.like, l.segment, l.depth) || new) {}
+        for round in &rounds {
+            self.count_unsettled(round.last, id, |n| n - 1);
+        }
+        // Inside another loop its rounds may still bring something new.
+        if let Some(until) = self.settles_with(id) {
+            for round in rounds {
+                self.count_unsettled(round.last, until, |n| n + 1);
+                self.loops.push(Loop { until, ..round });
+            }
+        }
+    }
+
+    /// Back at a call that called back: numbers that do not matter and change from round to
+    /// round are given up, so that the rounds become alike.
+    fn converge(&mut self, path: &mut Pending) {
+        let earlier = self.at.get(&path.pc).into_iter().flatten().rev();
+        let earlier = earlier.map(|id| &self.kept[id.0 as usize]).find(|kept| {
+            let places = |s: &State| s.frames().iter().map(|f| f.return_to).collect::<Vec<_>>();
+            kept.open > 0 && places(&kept.state) == places(&path.state)
+        });
+        if let Some(earlier) = earlier {
+            converge::widen(&mut path.state, &earlier.state, &earlier.precise);
+        }
     }
 
     fn keep(&mut self, path: &mut Pending) {
@@ -330,6 +483,7 @@ impl<'a, 'l> Walk<'a, 'l> {
             open: 1,
             hits: 0,
             misses: 0,
+            unsettled: 0,
         });
         self.at.entry(path.pc).or_default().push(id);
         path.segment = self.trail.begin(Some(path.segment), Some(id));

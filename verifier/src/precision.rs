@@ -12,21 +12,21 @@ use crate::transfer::StackTouch;
 use ubpf_isa::{CallTarget, Insn, Operand, Reg as Name, RegSet};
 
 /// Marks `wanted`, places of the state at the end of `segment`, and everything they were
-/// computed from.
+/// computed from; whether that marked anything new.
 pub fn mark(
     cx: &Cx<'_>,
     trail: &Trail,
     kept: &mut [Checkpoint],
     segment: SegmentId,
     wanted: Places,
-) {
-    let mut walk = Back { cx, trail, wanted };
+) -> bool {
+    let mut walk = Back { cx, trail, wanted, found: false };
     let mut at = Some(segment);
     while let Some(id) = at {
         let (steps, checkpoint, parent) = trail.segment(id);
         for step in steps.iter().rev() {
             if walk.wanted.is_empty() {
-                return;
+                return walk.found;
             }
             walk.undo(step);
         }
@@ -36,16 +36,19 @@ pub fn mark(
             walk.mark_checkpoint(kept);
         }
         if walk.wanted.is_empty() {
-            return;
+            return walk.found;
         }
         at = parent;
     }
+    walk.found
 }
 
 struct Back<'a> {
     cx: &'a Cx<'a>,
     trail: &'a Trail,
     wanted: Places,
+    /// Something was marked that had not been.
+    found: bool,
 }
 
 impl Back<'_> {
@@ -119,12 +122,13 @@ impl Back<'_> {
                     }
                 }
             }
-            Insn::Call(CallTarget::Subprog(_)) => self.leave_callee(),
-            Insn::Call(CallTarget::Helper(_) | CallTarget::Kfunc { .. }) | Insn::CallX { .. } => {
+            Insn::Call(CallTarget::Subprog(_)) if self.deeper_than(step) => self.leave_callee(),
+            Insn::Call(_) if self.deeper_than(step) => self.leave_callback(),
+            Insn::Call(_) | Insn::CallX { .. } => {
                 let left = self.top().regs - RegSet::CALLER_SAVED;
                 self.top().regs = left;
             }
-            Insn::Exit => self.enter_callee(),
+            Insn::Exit => self.enter_callee(step.callback_end),
         }
     }
 
@@ -168,10 +172,20 @@ impl Back<'_> {
         top.regs = kept | args;
     }
 
-    /// Back over a return: the caller's `r0` is the callee's.
-    fn enter_callee(&mut self) {
+    /// The step entered a frame.
+    fn deeper_than(&self, step: &TrailStep) -> bool {
+        self.wanted.frames.len() > usize::from(step.frames)
+    }
+
+    /// Back over the call of a callback, whose arguments come from the helper.
+    fn leave_callback(&mut self) {
+        self.wanted.frames.pop();
+    }
+
+    /// Back over a return: the caller's `r0` is the callee's, unless a helper was the caller.
+    fn enter_callee(&mut self, callback: bool) {
         let top = self.top();
-        let result = top.regs & RegSet::of(Name::R0);
+        let result = if callback { RegSet::EMPTY } else { top.regs & RegSet::of(Name::R0) };
         top.regs = top.regs - RegSet::CALLER_SAVED;
         self.wanted.frames.push(FramePlaces { regs: result, slots: 0 });
     }
@@ -193,6 +207,7 @@ impl Back<'_> {
                 }
             }
             places.slots &= mask_below(frame.stack.slots().len()) & !marked.slots;
+            self.found |= !places.is_empty();
             marked.regs |= places.regs;
             marked.slots |= places.slots;
         }

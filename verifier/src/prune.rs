@@ -11,6 +11,9 @@ use ubpf_isa::{Pc, Reg as Name};
 pub enum Likeness {
     /// The new one must be covered by the old one, in what mattered on the way from it.
     Covered,
+    /// The same in everything, whether it mattered so far or not: the way from the old one is
+    /// not walked to its end.
+    Within,
     /// They must be the same: the program is going round in a circle.
     Same,
 }
@@ -25,7 +28,8 @@ pub fn stands_for(
     new: &State,
     likeness: Likeness,
 ) -> bool {
-    if old.depth() != new.depth() || old.refs.len() != new.refs.len() {
+    let rounds_differ = likeness == Likeness::Same && old.unrolled != new.unrolled;
+    if rounds_differ || old.depth() != new.depth() || old.refs.len() != new.refs.len() {
         return false;
     }
     let mut compare = Compare { likeness, ids: Vec::new() };
@@ -35,7 +39,8 @@ pub fn stands_for(
     }
     let depth = old.depth();
     old.frames().iter().zip(new.frames()).enumerate().all(|(i, (a, b))| {
-        if a.return_to != b.return_to || a.subprog != b.subprog {
+        let place = |f: &Frame| (f.return_to, f.subprog, f.callback);
+        if place(a) != place(b) || a.loops > b.loops {
             return false;
         }
         let at = if i + 1 == depth { Some(pc) } else { old.frames()[i + 1].return_to };
@@ -88,7 +93,7 @@ impl Compare {
 
     fn regs(&mut self, old: &Reg, new: &Reg, precise: bool) -> bool {
         match (old, new) {
-            (Reg::Uninit, new) => self.likeness == Likeness::Covered || *new == Reg::Uninit,
+            (Reg::Uninit, new) => self.likeness != Likeness::Same || *new == Reg::Uninit,
             (Reg::Number(a), Reg::Number(b)) => self.numbers(a, b, precise),
             (Reg::Pointer(a), Reg::Pointer(b)) => self.pointers(a, b),
             _ => false,
@@ -99,7 +104,7 @@ impl Compare {
         match self.likeness {
             Likeness::Same => old.value == new.value && self.links(old.link, new.link),
             Likeness::Covered if !precise => true,
-            Likeness::Covered => {
+            Likeness::Covered | Likeness::Within => {
                 old.value.includes(&new.value)
                     && (old.link.is_none() || self.links(old.link, new.link))
             }
@@ -140,7 +145,7 @@ impl Compare {
         let (a, b) = (old.stack.slots(), new.stack.slots());
         let len = match self.likeness {
             Likeness::Same => a.len().max(b.len()),
-            Likeness::Covered => a.len(),
+            Likeness::Covered | Likeness::Within => a.len(),
         };
         (0..len).all(|n| {
             let (a, b) = (a.get(n).unwrap_or(&none), b.get(n).unwrap_or(&none));
@@ -150,12 +155,12 @@ impl Compare {
 
     fn slots(&mut self, old: &Slot, new: &Slot, precise: bool) -> bool {
         let bytes = old.bytes.iter().zip(&new.bytes).all(|(a, b)| match (a, b) {
-            (Byte::Invalid, b) => self.likeness == Likeness::Covered || *b == Byte::Invalid,
+            (Byte::Invalid, b) => self.likeness != Likeness::Same || *b == Byte::Invalid,
             (Byte::Misc, Byte::Misc) => true,
             // Unknown data stands for any data, but not for a pointer.
-            (Byte::Misc, Byte::Zero) => self.likeness == Likeness::Covered,
+            (Byte::Misc, Byte::Zero) => self.likeness != Likeness::Same,
             (Byte::Misc, Byte::Spill) => {
-                self.likeness == Likeness::Covered && new.reg.pointer().is_none()
+                self.likeness != Likeness::Same && new.reg.pointer().is_none()
             }
             (a, b) => a == b,
         });

@@ -14,6 +14,10 @@ pub struct TrailStep {
     pub pc: Pc,
     /// Stack bytes it read or wrote.
     pub touch: Option<StackTouch>,
+    /// Frames on the call stack before it.
+    pub frames: u8,
+    /// It ended a callback: the frame below is at the call that called back, not behind it.
+    pub callback_end: bool,
     /// Index of the numbers that it narrowed together.
     pub tied: Option<TiedId>,
 }

@@ -1,6 +1,9 @@
 //! The shape checks, one program a rule. The reasons are those the 6.18 kernel gives.
 
-use ubpf_abi::prog_type::ProgType;
+use ubpf_abi::helper::{HelperDecl, HelperId};
+use ubpf_abi::map::{MapType, MapTypeDecl};
+use ubpf_abi::platform::Platform;
+use ubpf_abi::prog_type::{ProgType, ProgTypeDecl};
 use ubpf_abi::program::Program;
 use ubpf_isa::{Pc, Slot};
 use ubpf_verifier::cfg::Cfg;
@@ -23,11 +26,28 @@ fn call(imm: i32) -> u64 {
     0x1085 | u64::from(imm as u32) << 32
 }
 
+/// A host that has nothing.
+struct NoHost;
+
+impl Platform for NoHost {
+    fn helper(&self, _: HelperId) -> Option<&HelperDecl> {
+        None
+    }
+
+    fn map_type(&self, _: MapType) -> Option<&MapTypeDecl> {
+        None
+    }
+
+    fn prog_type(&self, _: ProgType) -> Option<&ProgTypeDecl> {
+        None
+    }
+}
+
 fn build(slots: &[u64], options: Options) -> Result<Cfg, Rejection> {
     let slots = slots.iter().map(|s| Slot::from_le_bytes(s.to_le_bytes())).collect();
     let program = Program::from_slots(ProgType::Xdp, slots);
     let text = structure::check(&program, &options)?;
-    Cfg::build(&text, options.loops_allowed())
+    Cfg::build(&text, options.loops_allowed(), &NoHost)
 }
 
 #[track_caller]

@@ -1,11 +1,16 @@
 //! Reasons found in calls and at the program's end.
 
 use super::R;
+use crate::domain::Tnum;
+use crate::domain::width::W64;
 use crate::state::reg::TypeName;
 use std::fmt;
 use ubpf_abi::Errno;
 use ubpf_abi::map::MapType;
 use ubpf_isa::Pc;
+
+/// The kernel's own number for what is not supported, which no header gives to user space.
+const ENOTSUPP: Errno = Errno(524);
 
 /// A helper, as the kernel's messages write it: `bpf_map_lookup_elem#1`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,6 +72,45 @@ impl fmt::Display for Returned {
             }
         }
         Ok(())
+    }
+}
+
+/// Where references and locks must all be given up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Region {
+    /// The end of the program.
+    Exit,
+    /// A tail call.
+    TailCall,
+}
+
+impl fmt::Display for Region {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Exit => "BPF_EXIT instruction in main prog",
+            Self::TailCall => "tail_call",
+        })
+    }
+}
+
+/// What comes to its end with a value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// The program.
+    Program,
+    /// A callback that a helper calls while the program runs.
+    Callback,
+    /// A callback that runs later.
+    AsyncCallback,
+}
+
+impl fmt::Display for Ending {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Program => "At program exit",
+            Self::Callback => "At callback return",
+            Self::AsyncCallback => "At async callback return",
+        })
     }
 }
 
@@ -138,26 +182,120 @@ pub enum CallReason {
         /// Bytes.
         size: u32,
     },
+    /// The same where the address is not constant.
+    #[error("invalid read from stack {reg} var_off {var}+{n} size {size}")]
+    UninitStackRange {
+        /// The argument's register.
+        reg: R,
+        /// The variable part of its offset.
+        var: Tnum<W64>,
+        /// Which byte.
+        n: u32,
+        /// Bytes.
+        size: u32,
+    },
+    /// A pointer would become visible through a helper.
+    #[error("{0} leaks addr into helper function")]
+    LeakToHelper(R),
+    /// A key is passed before a map.
+    #[error("invalid map_ptr to access map->key")]
+    KeyWithoutMap,
+    /// A value is passed before a map.
+    #[error("invalid map_ptr to access map->value")]
+    ValueWithoutMap,
+    /// A map that programs may only read would be changed.
+    #[error("write into map forbidden")]
+    MapReadOnly,
+    /// A string outside of read-only maps.
+    #[error("{0} does not point to a readonly map'")]
+    StringMap(R),
+    /// A string at no known place.
+    #[error("{0} is not a constant address'")]
+    StringAddress(R),
+    /// A string without end.
+    #[error("string is not zero-terminated")]
+    Unterminated,
+    /// Flags that a look-up of local storage has no use for.
+    #[error("get_local_storage() doesn't support non-zero flags")]
+    StorageFlags,
     /// A prog array is needed.
-    #[error("tail_call abusing map")]
+    #[error("expected prog array map for tail call")]
     TailCallMap,
-    /// A tail call while references are held.
-    #[error("tail_call would lead to reference leak")]
-    TailCallLeak,
-    /// References are held at the program's end.
-    #[error("Unreleased reference id={id} alloc_insn={at}")]
+    /// The map's elements cannot be gone through.
+    #[error("callback function not allowed for map")]
+    NoForEach,
+    /// References are held where they would be lost.
+    #[error("{region} would lead to reference leak")]
     Leak {
         /// Number of the reference.
         id: u32,
         /// Where it was acquired.
         at: Pc,
+        /// Where it would be lost.
+        region: Region,
     },
+    /// A release of a reference that is not held.
+    #[error("func {0} reference has not been acquired before")]
+    NotAcquired(HelperName),
+    /// A pointer that is to be released was moved.
+    #[error("{0} must have zero offset when passed to release func or trusted arg to kfunc")]
+    ReleaseOffset(R),
+    /// Two arguments carry references.
+    #[error("more than one arg with ref_obj_id {reg} {second} {first}")]
+    TwoReferences {
+        /// The second one's register.
+        reg: R,
+        /// The first one's number.
+        first: u32,
+        /// The second one's number.
+        second: u32,
+    },
+    /// A function's address in a program that says nothing of its functions.
+    #[error("missing btf func_info")]
+    NoFuncInfo,
+    /// A callback that is verified on its own cannot be called by helpers.
+    #[error("callback function not static")]
+    GlobalCallback,
+    /// A callback returns something else than a number.
+    #[error("R0 not a scalar value")]
+    CallbackResult,
+    /// A global function returns something else than a number.
+    #[error("At subprogram exit the register R0 is not a scalar value ({0})")]
+    SubprogResult(Given),
+    /// The arguments of a global function do not fit its prototype.
+    #[error("Caller passes invalid args into func#{subprog} ('{name}')")]
+    GlobalArgs {
+        /// The function's number.
+        subprog: u32,
+        /// Its name.
+        name: String,
+        /// What the misfit is for the kernel.
+        errno: Errno,
+    },
+    /// Frames of a call chain that together are too large.
+    #[error("combined stack size of {frames} calls is {bytes}. Too large")]
+    StackDepth {
+        /// Frames in the chain.
+        frames: usize,
+        /// Bytes in them.
+        bytes: u32,
+    },
+    /// A call chain, walked or not, that is too long.
+    #[error("the call stack of {0} frames is too deep !")]
+    ChainDepth(usize),
+    /// Tail calls would pile up frames.
+    #[error(
+        "tail_calls are not allowed when call stack of previous frames is {0} bytes. Too large"
+    )]
+    TailCallDepth(u32),
     /// A release of something that is no reference.
     #[error("{0} must be referenced when passed to release function")]
     NotReferenced(R),
     /// A return value outside of what the program type allows.
-    #[error("At program exit the register R0 has {returned} should have been in [{min}, {max}]")]
+    #[error("{ending} the register R0 has {returned} should have been in [{min}, {max}]")]
     ReturnRange {
+        /// What ends.
+        ending: Ending,
         /// What it may be.
         returned: Returned,
         /// Smallest allowed.
@@ -166,8 +304,13 @@ pub enum CallReason {
         max: i32,
     },
     /// A pointer is returned where a number is expected.
-    #[error("At program exit the register R0 is not a known value ({0})")]
-    ReturnsPointer(TypeName),
+    #[error("{ending} the register R0 is not a known value ({given})")]
+    ReturnsPointer {
+        /// What ends.
+        ending: Ending,
+        /// The value's type.
+        given: Given,
+    },
     /// More frames than allowed.
     #[error("the call stack of {0} frames is too deep")]
     CallDepth(usize),
@@ -193,23 +336,29 @@ pub enum CallReason {
 impl CallReason {
     pub(super) const fn errno(&self) -> Errno {
         match self {
-            Self::CallDepth(_) => Errno::E2BIG,
+            Self::CallDepth(_) | Self::ChainDepth(_) => Errno::E2BIG,
             Self::NoMap(_) => Errno::EBADF,
-            Self::UnknownHelper(_)
-            | Self::NotForType(_)
-            | Self::GplOnly
-            | Self::MightSleep
-            | Self::MapOp { .. }
-            | Self::TailCallMap
-            | Self::TailCallLeak
-            | Self::Leak { .. }
-            | Self::NotReferenced(_)
-            | Self::ReturnRange { .. }
-            | Self::ReturnsPointer(_)
-            | Self::ReturnsStack
-            | Self::NoDirectValue
-            | Self::DirectValueRange { .. } => Errno::EINVAL,
-            _ => Errno::EACCES,
+            Self::NoForEach => ENOTSUPP,
+            Self::GlobalArgs { errno, .. } => *errno,
+            Self::Argument { .. }
+            | Self::NegativeSize(_)
+            | Self::ZeroSize { .. }
+            | Self::UnboundedSize(_)
+            | Self::NotConstant(_)
+            | Self::PacketArgument
+            | Self::UninitStackArgument { .. }
+            | Self::UninitStackRange { .. }
+            | Self::LeakToHelper(_)
+            | Self::KeyWithoutMap
+            | Self::ValueWithoutMap
+            | Self::MapReadOnly
+            | Self::StringMap(_)
+            | Self::StringAddress(_)
+            | Self::TwoReferences { .. }
+            | Self::CallbackResult
+            | Self::StackDepth { .. }
+            | Self::TailCallDepth(_) => Errno::EACCES,
+            _ => Errno::EINVAL,
         }
     }
 }

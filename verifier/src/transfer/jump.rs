@@ -341,7 +341,8 @@ fn mark_past_end(state: &mut State, pointer: &Pointer, extent: Extent) {
 /// Every copy of a pointer is null, or none is.
 fn resolve_null(state: &mut State, pointer: &Pointer, null: bool) {
     let Some(id) = pointer.id else { return };
-    if null && let Some(reference) = pointer.ref_id {
+    // Of several pointers that carry a reference only the one it came with ends it when null.
+    if null && let Some(reference) = pointer.ref_id.filter(|r| r.0 == id.0) {
         state.refs.retain(|r| r.id != reference);
     }
     state.for_each_reg(

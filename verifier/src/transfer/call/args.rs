@@ -158,7 +158,10 @@ impl Step<'_> {
         let no_structs = NO_KERNEL_SOCKETS.contains(&decl.name);
         let expected = expected(kind, no_structs);
         let fits = match value {
-            Reg::Pointer(p) => (!p.nullable || arg.nullable) && fits(kind, &p.to),
+            Reg::Pointer(p) => {
+                let stands_in = !no_structs && stands_in_for_socket(kind, &p.to);
+                (!p.nullable || arg.nullable) && (stands_in || fits(kind, &p.to))
+            }
             Reg::Number(_) => {
                 matches!(kind, ArgKind::Size { .. } | ArgKind::ConstAllocSize { .. })
             }
@@ -170,11 +173,15 @@ impl Step<'_> {
         if fits {
             return match kind {
                 ArgKind::BtfPtr(structs) => self.object_argument(value, reg, structs),
+                ArgKind::Sock(_) => self.object_argument(value, reg, &["sock_common"]),
                 _ => Ok(()),
             };
         }
-        // Kernel objects stand in for sockets and memory too.
-        if !matches!(kind, ArgKind::BtfPtr(_) | ArgKind::Ctx | ArgKind::MapPtr)
+        // Kernel objects stand in for memory too.
+        if !matches!(
+            kind,
+            ArgKind::BtfPtr(_) | ArgKind::Sock(_) | ArgKind::Ctx | ArgKind::MapPtr
+        )
             && let Reg::Pointer(Pointer { to: PtrTo::Btf { .. }, .. }) = value
         {
             return Err(Reason::Unsupported("kernel objects as helper arguments"));
@@ -336,6 +343,15 @@ fn expected(kind: ArgKind, own_sockets_only: bool) -> Option<&'static str> {
         ArgKind::PercpuBtfPtr => "percpu_ptr_, percpu_rcu_ptr_, percpu_trusted_ptr_",
         _ => return None,
     })
+}
+
+/// Whether a kernel object may be passed where any socket may; its struct is judged later.
+const fn stands_in_for_socket(kind: ArgKind, to: &PtrTo) -> bool {
+    matches!(kind, ArgKind::Sock(SockKind::Common))
+        && matches!(
+            to,
+            PtrTo::Btf { trust: Trust::Trusted | Trust::Plain, space: Space::Kernel, .. }
+        )
 }
 
 /// Whether a pointer of this type fits, null aside.

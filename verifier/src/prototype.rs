@@ -1,0 +1,138 @@
+//! What a global function takes, by its prototype in the object's BTF and the tags on its
+//! arguments.
+//!
+//! The function is verified for all such arguments at once, and every call must bring them.
+
+use crate::cx::Cx;
+use crate::reason::{ProtoReason, Reason};
+use ubpf_abi::btf::{Btf, BtfId, Def, Kind};
+use ubpf_abi::limits::MAX_ARGS;
+use ubpf_abi::program::SubprogId;
+
+/// What one argument is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ArgType {
+    /// A number.
+    Scalar,
+    /// The program's context.
+    Ctx,
+    /// Memory of the program's own.
+    Mem {
+        /// Bytes.
+        size: u32,
+        /// May be null.
+        nullable: bool,
+    },
+    /// An address in an arena.
+    Arena,
+}
+
+/// The tags on one argument.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Tags {
+    ctx: bool,
+    trusted: bool,
+    untrusted: bool,
+    nonnull: bool,
+    nullable: bool,
+    arena: bool,
+}
+
+/// The arguments of the global function `id`, in order.
+///
+/// # Errors
+/// A prototype that cannot be verified on its own.
+pub fn of(cx: &Cx<'_>, id: SubprogId) -> Result<Vec<ArgType>, Reason> {
+    let function = cx.function(id).and_then(|f| f.btf_func);
+    let btf = cx.program.btf.as_deref();
+    let (Some(func), Some(btf)) = (function, btf) else { return Err(ProtoReason::NoBtf.into()) };
+    let name = btf.name_of(func);
+    let params = btf.params(func);
+    let Some((_, proto)) = btf.func_proto(func) else {
+        return Err(ProtoReason::NoBtf.into());
+    };
+    if params.len() > MAX_ARGS {
+        let args = params.len();
+        return Err(ProtoReason::TooManyArgs { function: name.into(), args }.into());
+    }
+    if !is_number(btf, proto.ret) {
+        return Err(ProtoReason::Returns(name.into()).into());
+    }
+    (0..).zip(params).map(|(i, param)| argument(cx, btf, func, i, param.ty)).collect()
+}
+
+fn argument(cx: &Cx<'_>, btf: &Btf, func: BtfId, index: u32, ty: BtfId) -> Result<ArgType, Reason> {
+    let tags = tags(btf, func, index)?;
+    let combined =
+        |allowed: Tags| if tags == allowed { Ok(()) } else { Err(ProtoReason::Tags(index)) };
+    let (_, resolved) = btf.resolve(ty).map_err(|_| ProtoReason::NoBtf)?;
+    let Def::Ptr(target) = resolved.def else {
+        if tags != Tags::default() {
+            return Err(ProtoReason::TagOnNumber(index).into());
+        }
+        if is_number(btf, ty) {
+            return Ok(ArgType::Scalar);
+        }
+        let (kind, function) = (resolved.kind(), btf.name_of(func).into());
+        return Err(ProtoReason::ArgKind { index, kind, function }.into());
+    };
+    let (at, target) = btf.resolve(target).map_err(|_| ProtoReason::NoBtf)?;
+    let is_struct = target.kind() == Kind::Struct;
+    let ctx = is_struct && btf.name_of(at) == cx.decl.ctx.name;
+    if tags.ctx && !ctx {
+        return Err(Reason::Unsupported("context arguments of other types"));
+    }
+    if ctx {
+        combined(Tags { ctx: tags.ctx, ..Tags::default() })?;
+        return Ok(ArgType::Ctx);
+    }
+    if is_struct && btf.name_of(at) == "bpf_dynptr" {
+        return Err(Reason::Unsupported("dynptr arguments of global functions"));
+    }
+    if tags.trusted {
+        return Err(Reason::Unsupported("trusted arguments of global functions"));
+    }
+    if tags.untrusted {
+        if tags != (Tags { untrusted: true, ..Tags::default() }) {
+            return Err(ProtoReason::UntrustedTags(index).into());
+        }
+        return Err(Reason::Unsupported("untrusted arguments of global functions"));
+    }
+    if tags.arena {
+        if tags != (Tags { arena: true, ..Tags::default() }) {
+            return Err(ProtoReason::ArenaTags(index).into());
+        }
+        return Ok(ArgType::Arena);
+    }
+    if tags.nullable {
+        return Err(ProtoReason::Tags(index).into());
+    }
+    match btf.size_of(at) {
+        Ok(size) => Ok(ArgType::Mem { size, nullable: !tags.nonnull }),
+        Err(_) => {
+            let (kind, name) = (target.kind(), btf.name_of(at).into());
+            Err(ProtoReason::NoSize { index, kind, name }.into())
+        }
+    }
+}
+
+fn tags(btf: &Btf, func: BtfId, index: u32) -> Result<Tags, ProtoReason> {
+    let mut tags = Tags::default();
+    for tag in btf.decl_tags(func, Some(index)).filter_map(|tag| tag.strip_prefix("arg:")) {
+        let flag = match tag {
+            "ctx" => &mut tags.ctx,
+            "trusted" => &mut tags.trusted,
+            "untrusted" => &mut tags.untrusted,
+            "nonnull" => &mut tags.nonnull,
+            "nullable" => &mut tags.nullable,
+            "arena" => &mut tags.arena,
+            _ => return Err(ProtoReason::UnknownTag(index)),
+        };
+        *flag = true;
+    }
+    Ok(tags)
+}
+
+fn is_number(btf: &Btf, ty: BtfId) -> bool {
+    matches!(btf.resolve(ty), Ok((_, t)) if matches!(t.def, Def::Int(_) | Def::Enum(_) | Def::Enum64(_)))
+}

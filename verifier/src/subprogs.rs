@@ -1,0 +1,170 @@
+//! What the walk finds out about subprograms as a whole, and what can be judged only then: how
+//! deep the stack may get.
+//!
+//! Each subprogram's frame is as deep as the deepest byte that some path touches. Call chains are
+//! then followed in the code, taken or not, and their frames added up.
+
+use crate::cx::Cx;
+use crate::reason::{CallReason, Rejection};
+use ubpf_abi::limits::{MAX_CALL_FRAMES, STACK_BYTES, TAIL_CALL_STACK_BYTES};
+use ubpf_abi::map::MapOp;
+use ubpf_abi::prog_type::ProgType;
+use ubpf_abi::program::SubprogId;
+use ubpf_isa::{CallTarget, Insn, Pc};
+
+/// Frames of compiled code are multiples of this.
+const FRAME_ALIGN: u32 = 16;
+/// Subprograms with frames from this size on get a stack of their own, where the program type
+/// allows it.
+const PRIVATE_STACK_MIN: u32 = 64;
+
+/// What is known of each subprogram.
+#[derive(Debug, Default)]
+pub struct Found {
+    each: Vec<Subprog>,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Subprog {
+    stack_bytes: u32,
+    /// Some path calls it.
+    called: bool,
+    /// It was verified on its own.
+    verified: bool,
+}
+
+impl Found {
+    /// Nothing yet, of `count` subprograms.
+    #[must_use]
+    pub fn new(count: usize) -> Self {
+        Self { each: vec![Subprog::default(); count] }
+    }
+
+    fn at(&mut self, id: SubprogId) -> Option<&mut Subprog> {
+        self.each.get_mut(id.0 as usize)
+    }
+
+    fn get(&self, id: SubprogId) -> Subprog {
+        self.each.get(id.0 as usize).copied().unwrap_or_default()
+    }
+
+    /// A byte of its stack was used, so far below the frame pointer.
+    pub fn stack_used(&mut self, id: SubprogId, bytes: u32) {
+        if let Some(s) = self.at(id) {
+            s.stack_bytes = s.stack_bytes.max(bytes.next_multiple_of(8));
+        }
+    }
+
+    /// A global subprogram is called, so it must be verified.
+    pub fn call(&mut self, id: SubprogId) {
+        if let Some(s) = self.at(id) {
+            s.called = true;
+        }
+    }
+
+    /// The next global subprogram after `from` that is called and was not verified; it counts as
+    /// verified from now on.
+    pub fn next_called(&mut self, from: u32) -> Option<SubprogId> {
+        let from = from as usize + 1;
+        let found =
+            (from..self.each.len()).find(|&i| self.each[i].called && !self.each[i].verified)?;
+        self.each[found].verified = true;
+        Some(SubprogId(found as u32))
+    }
+}
+
+/// A subprogram on the chain that is being followed.
+struct Link {
+    subprog: SubprogId,
+    /// Where to go on when it returns.
+    next: Pc,
+    /// What it adds to the common stack.
+    bytes: u32,
+}
+
+/// Checks that no call chain is too deep.
+///
+/// # Errors
+/// Too many frames, or too many bytes in them.
+pub fn check_depth(cx: &Cx<'_>, found: &Found) -> Result<(), Rejection> {
+    let tail_calls = Chains { cx, found, private: false }.any_tail_call();
+    let private = !tail_calls && has_private_stacks(cx);
+    Chains { cx, found, private }.check(SubprogId(0))
+}
+
+/// Programs that may interrupt themselves have one stack only.
+const fn has_private_stacks(cx: &Cx<'_>) -> bool {
+    matches!(
+        cx.decl.prog_type,
+        ProgType::Kprobe | ProgType::Tracepoint | ProgType::PerfEvent | ProgType::RawTracepoint
+    )
+}
+
+struct Chains<'a> {
+    cx: &'a Cx<'a>,
+    found: &'a Found,
+    private: bool,
+}
+
+impl Chains<'_> {
+    fn check(&self, entry: SubprogId) -> Result<(), Rejection> {
+        let mut chain = vec![self.enter(entry, 0)?];
+        let mut depth = chain[0].bytes;
+        if depth > STACK_BYTES {
+            return Err(Rejection::whole(CallReason::StackDepth { frames: 1, bytes: depth }));
+        }
+        while let Some(last) = chain.last_mut() {
+            let (_, end) = self.cx.text.extent(last.subprog);
+            let Some((at, callee)) = self.next_call(last.next, end) else {
+                depth -= last.bytes;
+                chain.pop();
+                continue;
+            };
+            last.next = Pc(at.0 + 1);
+            if chain.len() >= MAX_CALL_FRAMES {
+                return Err(Rejection::at(at, CallReason::ChainDepth(chain.len())));
+            }
+            let link = self.enter(callee, depth)?;
+            depth += link.bytes;
+            let frames = chain.len() + 1;
+            if depth > STACK_BYTES {
+                return Err(Rejection::at(at, CallReason::StackDepth { frames, bytes: depth }));
+            }
+            chain.push(link);
+        }
+        Ok(())
+    }
+
+    fn enter(&self, subprog: SubprogId, depth: u32) -> Result<Link, Rejection> {
+        let (start, _) = self.cx.text.extent(subprog);
+        if subprog.0 != 0 && depth >= TAIL_CALL_STACK_BYTES && self.tail_calls(subprog) {
+            return Err(Rejection::at(start, CallReason::TailCallDepth(depth)));
+        }
+        let bytes = self.found.get(subprog).stack_bytes.next_multiple_of(FRAME_ALIGN);
+        let own = self.private && bytes >= PRIVATE_STACK_MIN;
+        Ok(Link { subprog, next: start, bytes: if own { 0 } else { bytes } })
+    }
+
+    /// The next call, or address taken, of a subprogram.
+    fn next_call(&self, from: Pc, end: Pc) -> Option<(Pc, SubprogId)> {
+        (from.0..end.0).map(Pc).find_map(|pc| {
+            let insn = self.cx.text.insn(pc)?;
+            Some((pc, self.cx.text.subprog_starting(pc.target(insn.subprog()?)?)?))
+        })
+    }
+
+    fn tail_calls(&self, subprog: SubprogId) -> bool {
+        let (start, end) = self.cx.text.extent(subprog);
+        (start.0..end.0).filter_map(|pc| self.cx.text.insn(Pc(pc))).any(|insn| match insn {
+            Insn::Call(CallTarget::Helper(id)) => {
+                let helper = self.cx.platform.helper(ubpf_abi::helper::HelperId(id));
+                helper.is_some_and(|h| h.map_op == Some(MapOp::TailCall))
+            }
+            _ => false,
+        })
+    }
+
+    fn any_tail_call(&self) -> bool {
+        (0..self.cx.text.subprogs() as u32).any(|id| self.tail_calls(SubprogId(id)))
+    }
+}
