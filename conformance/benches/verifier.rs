@@ -24,7 +24,10 @@ fn main() {
         ..LoadOptions::default()
     };
     let platform = ubpf_helpers::linux();
-    println!("{:32} {:>8} {:>8} {:>9} {:>9} {:>6}", "program", "insns", "kernel", "µs", "kernel", "×");
+    println!(
+        "{:32} {:>8} {:>8} {:>9} {:>9} {:>6}",
+        "program", "insns", "kernel", "µs", "kernel", "×"
+    );
     let mut ratios = Vec::new();
     for file in objects::all().expect("the suite can be read") {
         let object = ubpf_loader::load(&file.bytes, &options).expect("it loads");
@@ -51,7 +54,9 @@ fn main() {
             if theirs < f64::MAX && theirs > 0.0 {
                 let name = format!("{}/{}", file.name, function.name);
                 let ratio = ours / theirs;
-                println!("{name:32} {insns:8} {kernel_insns:8} {ours:9.1} {theirs:9.0} {ratio:6.2}");
+                println!(
+                    "{name:32} {insns:8} {kernel_insns:8} {ours:9.1} {theirs:9.0} {ratio:6.2}"
+                );
                 ratios.push(ratio);
             }
         }

@@ -41,9 +41,8 @@ fn known(state: &str) -> BTreeMap<String, String> {
 fn without_ids(what: &str) -> String {
     let what = what.strip_prefix('P').unwrap_or(what);
     let Some((head, tail)) = what.split_once('(') else { return what.into() };
-    let own = |item: &&str| {
-        !["id=", "ref_obj_id=", "map="].iter().any(|name| item.starts_with(name))
-    };
+    let own =
+        |item: &&str| !["id=", "ref_obj_id=", "map="].iter().any(|name| item.starts_with(name));
     let kept: Vec<&str> = tail.trim_end_matches(')').split(',').filter(own).collect();
     format!("{head}({})", kept.join(","))
 }

@@ -1,8 +1,8 @@
 //! What cgroup hooks and storage decide on, and infrared receivers.
 
 use super::group::{
-    BASE, CGROUP, CGROUP_RETVAL, CGROUP_SKB, CGROUP_SOCK, CGROUP_SOCK_ADDR, CGROUP_SOCKOPT, CGROUP_SYSCTL, LIRC,
-    LWT, SK_MSG, SOCK_OPS, TC,
+    BASE, CGROUP, CGROUP_RETVAL, CGROUP_SKB, CGROUP_SOCK, CGROUP_SOCK_ADDR, CGROUP_SOCKOPT,
+    CGROUP_SYSCTL, LIRC, LWT, SK_MSG, SOCK_OPS, TC,
 };
 use ubpf_abi::map::MapOp;
 use ubpf_vm::call::{

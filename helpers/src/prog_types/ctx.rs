@@ -1,8 +1,8 @@
 //! The context that a run may bring (`ctx_in`), stores to it, and how an input is refused.
 
-use ubpf_abi::{Access, Errno};
 use ubpf_abi::ctx::{CtxField, CtxLayout};
 use ubpf_abi::prog_type::ProgType;
+use ubpf_abi::{Access, Errno};
 use ubpf_vm::mem::MemError;
 use ubpf_vm::run::{Input, InputError};
 

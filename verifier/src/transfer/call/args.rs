@@ -178,10 +178,7 @@ impl Step<'_> {
             };
         }
         // Kernel objects stand in for memory too.
-        if !matches!(
-            kind,
-            ArgKind::BtfPtr(_) | ArgKind::Sock(_) | ArgKind::Ctx | ArgKind::MapPtr
-        )
+        if !matches!(kind, ArgKind::BtfPtr(_) | ArgKind::Sock(_) | ArgKind::Ctx | ArgKind::MapPtr)
             && let Reg::Pointer(Pointer { to: PtrTo::Btf { .. }, .. }) = value
         {
             return Err(Reason::Unsupported("kernel objects as helper arguments"));
@@ -208,9 +205,7 @@ impl Step<'_> {
             | PtrTo::Mem { .. }
             | PtrTo::Buf { .. } => Ok(()),
             // What lies at the offset is judged with the object's type.
-            PtrTo::Btf { .. } => {
-                self.check_unmodified(&Pointer { off: p.off.min(0), ..*p }, reg)
-            }
+            PtrTo::Btf { .. } => self.check_unmodified(&Pointer { off: p.off.min(0), ..*p }, reg),
             _ => self.check_unmodified(p, reg),
         }
     }
@@ -371,7 +366,11 @@ fn fits(kind: ArgKind, to: &PtrTo) -> bool {
         ArgKind::Sock(kind) => *to == PtrTo::Sock(kind),
         ArgKind::BtfPtr(_) => matches!(
             to,
-            PtrTo::Btf { trust: Trust::Trusted | Trust::Rcu | Trust::Plain, space: Space::Kernel, .. }
+            PtrTo::Btf {
+                trust: Trust::Trusted | Trust::Rcu | Trust::Plain,
+                space: Space::Kernel,
+                ..
+            }
         ),
         _ => false,
     }
