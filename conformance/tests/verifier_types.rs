@@ -536,3 +536,58 @@ fn results_are_those_of_the_attach_type() {
         })
     }));
 }
+
+#[test]
+fn kernel_sockets_stand_in_for_sockets() {
+    skip_without_kernel!();
+    let cases = [
+        (
+            "a cast",
+            "r1 = *(u64 *)(r1 + 0)\ncall 137\nif r0 == 0 goto out\nr1 = *(u64 *)(r0 + 0)\nout:",
+        ),
+        ("an unchecked cast", "r1 = *(u64 *)(r1 + 0)\ncall 137\nr1 = *(u64 *)(r0 + 0)"),
+        ("a number", "r1 = *(u64 *)(r1 + 8)\ncall 137"),
+        ("the stack", "r1 = r10\ncall 137"),
+        ("a moved socket", "r1 = *(u64 *)(r1 + 0)\nr1 += 4\ncall 137"),
+        (
+            "a cast of a cast",
+            "r1 = *(u64 *)(r1 + 0)\ncall 137\nif r0 == 0 goto out\nr1 = r0\ncall 136\nout:",
+        ),
+    ];
+    agree(cases.map(|(what, text)| {
+        (tp_btf("inet_sock_set_state", &format!("{text}{END}")), what.to_owned())
+    }));
+    let task = "r1 = *(u64 *)(r1 + 8)\ncall 137";
+    agree([(tp_btf("sched_switch", &format!("{task}{END}")), "a task".to_owned())]);
+}
+
+#[test]
+fn objects_are_spilled_compared_and_not_written() {
+    skip_without_kernel!();
+    let cases = [
+        (
+            "spilled",
+            "r2 = *(u64 *)(r1 + 8)\n*(u64 *)(r10 - 8) = r2\nr3 = *(u64 *)(r10 - 8)\nr3 = *(u64 *)(r3 + 0)",
+        ),
+        ("partly filled", "r2 = *(u64 *)(r1 + 8)\n*(u64 *)(r10 - 8) = r2\nr3 = *(u32 *)(r10 - 8)"),
+        (
+            "compared with null",
+            "r2 = *(u64 *)(r1 + 8)\nif r2 == 0 goto out\nr3 = *(u64 *)(r2 + 0)\nout:",
+        ),
+        (
+            "compared with each other",
+            "r2 = *(u64 *)(r1 + 8)\nr3 = *(u64 *)(r1 + 16)\nif r2 == r3 goto out\nr3 = *(u64 *)(r2 + 0)\nout:",
+        ),
+        (
+            "subtracted",
+            "r2 = *(u64 *)(r1 + 8)\nr3 = *(u64 *)(r1 + 16)\nr2 -= r3\nr3 = *(u64 *)(r2 + 0)",
+        ),
+        ("multiplied", "r2 = *(u64 *)(r1 + 8)\nr2 *= 2"),
+        ("added atomically", "r2 = *(u64 *)(r1 + 8)\nr3 = 1\nlock *(u64 *)(r2 + 0) += r3"),
+        ("sign-extended", "r2 = *(u64 *)(r1 + 8)\nr3 = *(s32 *)(r2 + 0)"),
+    ];
+    agree(
+        cases
+            .map(|(what, text)| (tp_btf("sched_switch", &format!("{text}{END}")), what.to_owned())),
+    );
+}
