@@ -562,6 +562,31 @@ fn kernel_sockets_stand_in_for_sockets() {
 }
 
 #[test]
+fn trusted_objects_are_read_by_helpers_as_memory() {
+    skip_without_kernel!();
+    let mm = {
+        let id = types().find(Kind::Struct, "task_struct").expect("the kernel has tasks");
+        offset(id, "mm").expect("tasks have memory")
+    };
+    let cases = [
+        ("a number", "r1 = *(u64 *)(r1 + 8)\nr2 = 8\ncall 6".to_owned()),
+        ("too much", "r1 = *(u64 *)(r1 + 8)\nr2 = 65536\ncall 6".to_owned()),
+        (
+            "an untrusted object",
+            format!("r1 = *(u64 *)(r1 + 8)\nr1 = *(u64 *)(r1 + {mm})\nr2 = 8\ncall 6"),
+        ),
+        (
+            "an object to compare",
+            "r1 = *(u64 *)(r1 + 8)\nr2 = 8\nr3 = r1\nr4 = 8\nr5 = 0\ncall 28".to_owned(),
+        ),
+    ];
+    agree(
+        cases
+            .map(|(what, text)| (tp_btf("sched_switch", &format!("{text}{END}")), what.to_owned())),
+    );
+}
+
+#[test]
 fn objects_are_spilled_compared_and_not_written() {
     skip_without_kernel!();
     let cases = [

@@ -177,12 +177,6 @@ impl Step<'_> {
                 _ => Ok(()),
             };
         }
-        // Kernel objects stand in for memory too.
-        if !matches!(kind, ArgKind::BtfPtr(_) | ArgKind::Sock(_) | ArgKind::Ctx | ArgKind::MapPtr)
-            && let Reg::Pointer(Pointer { to: PtrTo::Btf { .. }, .. }) = value
-        {
-            return Err(Reason::Unsupported("kernel objects as helper arguments"));
-        }
         Err(self.wrong_type(reg, expected))
     }
 

@@ -2,6 +2,7 @@
 
 use super::super::Step;
 use super::super::mem::Place;
+use super::super::typed::Object;
 use super::helper::Passed;
 use crate::Privilege;
 use crate::reason::{CallReason, MemoryReason, R, Reason};
@@ -51,6 +52,9 @@ impl Step<'_> {
             }
             PtrTo::Mem { kind: MemKind::ReadOnly, .. } if writes => Err(read_only()),
             PtrTo::Mem { size, .. } => self.check_region(&p, at, size),
+            PtrTo::Btf { id, trust, space } if !writes => {
+                self.load_object(&p, Object { id, trust, space }, at).map(drop)
+            }
             PtrTo::Buf { .. } | PtrTo::Btf { .. } => {
                 Err(Reason::Unsupported("this kind of memory argument"))
             }
