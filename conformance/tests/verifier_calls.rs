@@ -12,7 +12,9 @@ const AFTER_THE_REASON: [&str; 4] = ["processed ", "verification time", "cur sta
 
 fn reason(log: &str) -> Option<&str> {
     let after = |line: &str| AFTER_THE_REASON.iter().any(|text| line.starts_with(text));
-    log.lines().rev().find(|line| !line.is_empty() && !after(line))
+    let line = log.lines().rev().find(|line| !line.is_empty() && !after(line))?;
+    // One reason has no end of line.
+    Some(line.split_once("processed ").map_or(line, |(reason, _)| reason))
 }
 
 fn compare(suite: &str) {
@@ -53,4 +55,10 @@ fn subprograms_are_called_as_the_kernel_lets_them() {
 fn helpers_call_back_as_the_kernel_lets_them() {
     skip_without_kernel!();
     compare("callbacks");
+}
+
+#[test]
+fn helpers_take_the_arguments_that_the_kernel_lets_them() {
+    skip_without_kernel!();
+    compare("args");
 }

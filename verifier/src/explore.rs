@@ -448,7 +448,7 @@ impl<'a, 'l> Walk<'a, 'l> {
         if rounds.is_empty() {
             return;
         }
-        while rounds.iter().fold(false, |new, l| self.carry(l.like, l.segment, l.depth) || new) {}
+        while rounds.iter().any(|l| self.carry(l.like, l.segment, l.depth)) {}
         for round in &rounds {
             self.count_unsettled(round.last, id, |n| n - 1);
         }

@@ -20,6 +20,7 @@ pub mod domain;
 mod explore;
 mod liveness;
 mod log;
+mod maps;
 mod options;
 mod precision;
 mod prototype;
@@ -86,6 +87,7 @@ fn judge(
     let target = target.as_ref();
     let cx =
         cx::Cx { program, text: &text, cfg: &cfg, live: &live, platform, decl, options, target };
+    maps::check(&cx)?;
     let reached = explore::explore(&cx, stats, log)?;
     let insns =
         reached.slots.into_iter().map(|reached| InsnFacts { reached, ..InsnFacts::default() });

@@ -5,6 +5,7 @@ use crate::domain::Tnum;
 use crate::domain::width::W64;
 use crate::state::reg::TypeName;
 use std::fmt;
+use ubpf_abi::limits::STACK_BYTES;
 use ubpf_abi::{Access, Errno};
 
 /// The variable part of an offset, as the kernel's messages write it: a plain number where it
@@ -244,6 +245,12 @@ impl fmt::Display for NotMemory {
 impl MemoryReason {
     pub(super) const fn errno(&self) -> Errno {
         match self {
+            // Begun on the stack, ended above it.
+            Self::OutsideStack { off, size, .. }
+                if *off >= -(STACK_BYTES as i64) && *off < 0 && *off + *size as i64 > 0 =>
+            {
+                Errno::EINVAL
+            }
             Self::SpillToCaller | Self::LegacyLoad | Self::LegacyCtx | Self::LegacyLeak => {
                 Errno::EINVAL
             }
