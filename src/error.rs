@@ -30,6 +30,11 @@ pub enum Error {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum InstantiateError {
+    /// Its type is described, so that its programs can be verified, but nothing makes its context.
+    #[error(
+        "programs of type {0} can be verified but not run yet; `ubpf features` lists what is emulated"
+    )]
+    NotRun(ProgType),
     /// Its type is not emulated, or not there yet in the emulated kernel.
     #[error(
         "programs of type {prog_type} cannot be run here; Linux has them since {since}, `ubpf features` lists what is emulated"

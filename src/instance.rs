@@ -11,6 +11,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use ubpf_abi::map::{DataSection, MapDef, MapId, MapInit, MapType, SlotTarget};
+use ubpf_abi::platform::Platform;
+use ubpf_abi::prog_type::ProgType;
 use ubpf_abi::program::{Program, SubprogId};
 use ubpf_abi::{Errno, Trap};
 use ubpf_helpers::env::{self, Environment};
@@ -68,15 +70,22 @@ pub struct Event {
     pub data: Vec<u8>,
 }
 
+/// Why programs of this type cannot be run.
+fn not_run(registry: &Registry, prog_type: ProgType) -> InstantiateError {
+    if registry.prog_type(prog_type).is_some() {
+        InstantiateError::NotRun(prog_type)
+    } else {
+        InstantiateError::ProgType { prog_type, since: prog_type.since() }
+    }
+}
+
 impl Instance {
     pub(crate) fn new(engine: &Engine, module: &Module) -> Result<Self, InstantiateError> {
         let program = module.program();
-        let prog_type = *engine.registry().prog_type_def(program.prog_type).ok_or(
-            InstantiateError::ProgType {
-                prog_type: program.prog_type,
-                since: program.prog_type.since(),
-            },
-        )?;
+        let prog_type = *engine
+            .registry()
+            .prog_type_def(program.prog_type)
+            .ok_or_else(|| not_run(engine.registry(), program.prog_type))?;
         let config = engine.environment().clone();
         let cpus = config.cpus;
         let environment = Box::new(Environment::new(config));
