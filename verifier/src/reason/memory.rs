@@ -74,6 +74,18 @@ pub enum MemoryReason {
         /// Bytes.
         size: u32,
     },
+    /// A load that matches no field of a socket.
+    #[error("{reg} invalid {to} access off={off} size={size}")]
+    Sock {
+        /// The address register.
+        reg: R,
+        /// The socket's type.
+        to: TypeName,
+        /// Byte offset.
+        off: i64,
+        /// Bytes.
+        size: u32,
+    },
     /// A pointer that must be unmodified has an offset.
     #[error("dereference of modified {to} ptr {reg} off={off} disallowed")]
     Modified {

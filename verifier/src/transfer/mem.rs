@@ -169,7 +169,7 @@ impl Step<'_> {
                 Ok(Reg::UNKNOWN)
             }
             PtrTo::Map(_) | PtrTo::PacketEnd | PtrTo::Func(_) => self.not_memory(p, at),
-            PtrTo::Sock(_) => Err(Reason::Unsupported("loads from sockets")),
+            PtrTo::Sock(kind) => self.check_sock(p, at, kind).map(|()| Reg::UNKNOWN),
             PtrTo::FlowKeys => Err(Reason::Unsupported("flow keys")),
             PtrTo::Buf { read_only } => {
                 self.check_buffer(p, at, Access::Read, read_only)?;
