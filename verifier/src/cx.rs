@@ -8,7 +8,7 @@ use crate::state::MapRef;
 use crate::text::Text;
 use crate::typed::Prototype;
 use ubpf_abi::helper::HelperId;
-use ubpf_abi::map::{DataSection, MapDef, MapFlags, MapInit};
+use ubpf_abi::map::{DataSection, MapDef, MapFlags, MapInit, MapOp};
 use ubpf_abi::platform::Platform;
 use ubpf_abi::prog_type::ProgTypeDecl;
 use ubpf_abi::program::{Program, Subprog, SubprogId};
@@ -81,7 +81,8 @@ impl<'a> Cx<'a> {
                 let Some(insn) = self.text.insn(pc) else { continue };
                 if let Insn::Call(CallTarget::Helper(helper)) = insn {
                     let helper = self.platform.helper(HelperId(helper));
-                    if helper.is_some_and(|h| h.changes_packet) {
+                    if helper.is_some_and(|h| h.changes_packet || h.map_op == Some(MapOp::TailCall))
+                    {
                         return true;
                     }
                 }

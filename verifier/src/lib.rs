@@ -87,6 +87,7 @@ fn judge(
     let target = target.as_ref();
     let cx =
         cx::Cx { program, text: &text, cfg: &cfg, live: &live, platform, decl, options, target };
+    subprogs::check_results(&cx)?;
     maps::check(&cx)?;
     let reached = explore::explore(&cx, stats, log)?;
     let insns =

@@ -124,6 +124,10 @@ impl Back<'_> {
             }
             Insn::Call(CallTarget::Subprog(_)) if self.deeper_than(step) => self.leave_callee(),
             Insn::Call(_) if self.deeper_than(step) => self.leave_callback(),
+            // A tail call that returned for its caller.
+            Insn::Call(_) if self.wanted.frames.len() < usize::from(step.frames) => {
+                self.enter_callee(true);
+            }
             Insn::Call(_) | Insn::CallX { .. } => {
                 let left = self.top().regs - RegSet::CALLER_SAVED;
                 self.top().regs = left;

@@ -133,6 +133,12 @@ fn tags(btf: &Btf, func: BtfId, index: u32) -> Result<Tags, ProtoReason> {
     Ok(tags)
 }
 
+/// Whether the function returns a number of the registers' width or less.
+#[must_use]
+pub fn returns_number(btf: &Btf, func: BtfId) -> bool {
+    btf.func_proto(func).is_some_and(|(_, proto)| is_number(btf, proto.ret))
+}
+
 fn is_number(btf: &Btf, ty: BtfId) -> bool {
     matches!(btf.resolve(ty), Ok((_, t)) if matches!(t.def, Def::Int(_) | Def::Enum(_) | Def::Enum64(_)))
 }

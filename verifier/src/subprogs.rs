@@ -5,6 +5,7 @@
 //! then followed in the code, taken or not, and their frames added up.
 
 use crate::cx::Cx;
+use crate::prototype;
 use crate::reason::{CallReason, Rejection};
 use ubpf_abi::limits::{MAX_CALL_FRAMES, STACK_BYTES, TAIL_CALL_STACK_BYTES};
 use ubpf_abi::map::MapOp;
@@ -71,6 +72,33 @@ impl Found {
         self.each[found].verified = true;
         Some(SubprogId(found as u32))
     }
+}
+
+/// Legacy packet loads and tail calls may end the program early with a number, so a subprogram
+/// that has some must return one.
+///
+/// # Errors
+/// The first subprogram that does not.
+pub fn check_results(cx: &Cx<'_>) -> Result<(), Rejection> {
+    for id in (1..cx.text.subprogs() as u32).map(SubprogId) {
+        let (start, end) = cx.text.extent(id);
+        let insns = || (start.0..end.0).filter_map(|pc| cx.text.insn(Pc(pc)));
+        let loads = insns().any(|i| matches!(i, Insn::LdAbs { .. } | Insn::LdInd { .. }));
+        let chains = Chains { cx, found: &Found::default(), private: false };
+        let what = match (loads, chains.tail_calls(id)) {
+            (true, _) => "LD_ABS",
+            (false, true) => "tail_call",
+            (false, false) => continue,
+        };
+        let func = cx.function(id).and_then(|f| f.btf_func);
+        let reason = match (cx.program.btf.as_deref(), func) {
+            (Some(btf), Some(func)) if prototype::returns_number(btf, func) => continue,
+            (Some(_), Some(_)) => CallReason::EarlyEnd(what),
+            _ => CallReason::EarlyEndWithoutBtf(what),
+        };
+        return Err(Rejection::at(start, reason));
+    }
+    Ok(())
 }
 
 /// A subprogram on the chain that is being followed.

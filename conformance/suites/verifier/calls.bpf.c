@@ -317,4 +317,50 @@ SEC("xdp") int global_recursion(struct xdp_md *ctx)
 	return global_up(ctx->rx_queue_index);
 }
 
+/* Tail calls in subprograms. */
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PROG_ARRAY);
+	__uint(max_entries, 4);
+	__uint(key_size, 4);
+	__uint(value_size, 4);
+} programs SEC(".maps");
+
+static noinline int tails(struct xdp_md *ctx)
+{
+	volatile char room[64];
+
+	room[0] = 1;
+	bpf_tail_call(ctx, &programs, 1);
+	return room[0];
+}
+
+static noinline void tails_without_result(struct xdp_md *ctx)
+{
+	bpf_tail_call(ctx, &programs, 1);
+	asm volatile("" ::: "memory");
+}
+
+SEC("xdp") int tail_call_in_subprog(struct xdp_md *ctx)
+{
+	return tails(ctx);
+}
+
+SEC("xdp") int packet_after_tail_call(struct xdp_md *ctx)
+{
+	char *data = (void *)(long)ctx->data;
+	int x;
+
+	if (data + 1 > (char *)(long)ctx->data_end)
+		return 0;
+	x = tails(ctx);
+	return x + *data;
+}
+
+SEC("xdp") int tail_call_without_result(struct xdp_md *ctx)
+{
+	tails_without_result(ctx);
+	return 1;
+}
+
 char LICENSE[] SEC("license") = "GPL";

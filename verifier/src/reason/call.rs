@@ -283,6 +283,12 @@ pub enum CallReason {
     /// A call chain, walked or not, that is too long.
     #[error("the call stack of {0} frames is too deep !")]
     ChainDepth(usize),
+    /// A subprogram that may end the program early returns no number.
+    #[error("{0} is only allowed in functions that return 'int'.")]
+    EarlyEnd(&'static str),
+    /// The same where nothing is known of what it returns.
+    #[error("{0} is not allowed in subprogs without BTF")]
+    EarlyEndWithoutBtf(&'static str),
     /// Tail calls would pile up frames.
     #[error(
         "tail_calls are not allowed when call stack of previous frames is {0} bytes. Too large"

@@ -37,7 +37,7 @@ impl Step<'_> {
 }
 
 fn has_field(kind: SockKind, off: u32, size: u32) -> bool {
-    if off % size != 0 {
+    if !off.is_multiple_of(size) {
         return false;
     }
     match kind {

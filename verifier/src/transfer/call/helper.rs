@@ -70,6 +70,9 @@ impl Step<'_> {
         if decl.changes_packet {
             self.forget_packet();
         }
+        if decl.map_op == Some(MapOp::TailCall) && self.state.depth() > 1 {
+            return self.after_tail_call(next);
+        }
         Ok(Self::beside(next, entered))
     }
 
@@ -163,6 +166,22 @@ impl Step<'_> {
         self.state
             .for_each_reg(|r| r.pointer().is_some_and(|p| p.ref_id == Some(id)), |r| *r = left);
         true
+    }
+
+    /// A tail call in a subprogram goes on behind it where it fails, and returns from the
+    /// subprogram where it does not; either way the packet may have moved.
+    fn after_tail_call(&mut self, next: Pc) -> Result<Next, Reason> {
+        self.forget_packet();
+        let frame = self.state.frame();
+        if frame.callback.is_some() {
+            return Err(Reason::Unsupported("tail calls in callbacks"));
+        }
+        let Some(there) = frame.return_to else { return Ok(Next::Go(next)) };
+        self.state.frame_mut().regs[Name::R0.index()] = Reg::UNKNOWN;
+        let mut other = Box::new(self.state.clone());
+        other.pop();
+        other.frame_mut().regs[Name::R0.index()] = Reg::UNKNOWN;
+        Ok(Next::Fork { here: next, there, other })
     }
 
     /// The packet may have moved: nothing known points into it any more.
