@@ -296,6 +296,8 @@ impl fmt::Display for TypeName {
         let (prefix, name) = match self.0 {
             PtrTo::Ctx => ("", "ctx"),
             PtrTo::Stack(_) => ("", "fp"),
+            // What a map of maps gives is a value until it is known not to be null.
+            PtrTo::Map(_) if self.1 => ("", "map_value"),
             PtrTo::Map(_) => ("", "map_ptr"),
             PtrTo::MapValue(_) => ("", "map_value"),
             PtrTo::MapKey(_) => ("", "map_key"),
