@@ -62,11 +62,11 @@ fn kernel(program: &Program) -> (String, Result<(), (Errno, String)>) {
     match world.load(program, LogLevel::Full) {
         Ok(loaded) => (loaded.log().to_owned(), Ok(())),
         Err(WorldError::Prog(refused)) => {
-            let lines = refused
+            let mut lines = refused
                 .log
                 .lines()
                 .filter(|l| !l.starts_with("processed ") && !l.starts_with("func#"));
-            let reason = lines.last().unwrap_or_default().to_owned();
+            let reason = lines.next_back().unwrap_or_default().to_owned();
             (refused.log.clone(), Err((refused.errno, reason)))
         }
         Err(error) => panic!("{error}"),

@@ -102,6 +102,10 @@ impl Step<'_> {
         if decl.might_sleep && !self.cx.program.section.sleepable {
             return Err(CallReason::MightSleep.into());
         }
+        // The kernel judges what the string asks for as well.
+        if decl.name == "snprintf" {
+            return Err(Reason::Unsupported("format strings"));
+        }
         Ok(decl)
     }
 
