@@ -232,9 +232,9 @@ impl Row {
         }
         if self.stats.insns > 0 {
             let (insns, states) = (u64::from(self.stats.insns), u64::from(self.stats.states));
-            let took = self.micros();
+            let took = u64::try_from(self.duration.as_nanos()).unwrap_or(u64::MAX);
             write!(out, "  {DIM}{}, ", style::count(insns, "insn"))?;
-            write!(out, "{}, {} µs{DIM:#}", style::count(states, "state"), style::thousands(took))?;
+            write!(out, "{}, {}{DIM:#}", style::count(states, "state"), style::duration(took))?;
         }
         writeln!(out)?;
         if args.log.is_some_and(|level| level & LOG_STATS != 0) {

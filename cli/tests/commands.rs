@@ -102,6 +102,11 @@ fn dump_shows_what_is_inside() {
 }
 
 #[test]
+fn verify_judges_every_program_of_every_file() {
+    check(&workspace().join("cli/tests/cmd/verify.md"));
+}
+
+#[test]
 fn the_readme_shows_what_happens() {
     check(&workspace().join("README.md"));
 }

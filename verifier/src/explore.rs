@@ -331,8 +331,8 @@ impl<'a, 'l> Walk<'a, 'l> {
     /// Compares with the states kept here, and perhaps keeps this one.
     fn visit(&mut self, path: &mut Pending) -> Result<Visit, Reason> {
         let pc = path.pc;
-        let force = self.cx.cfg.mark(pc).force_checkpoint
-            || self.trail.steps_since_checkpoint(path.segment) > 400;
+        let checkpoint = self.cx.cfg.mark(pc).force_checkpoint;
+        let force = checkpoint || self.trail.steps_since_checkpoint(path.segment) > 400;
         let (insns, jumps) = (self.stats.insns - self.last_kept.0, self.jumps - self.last_kept.1);
         let mut keep = force || jumps >= 2 && insns >= 8;
         let candidates = self.at.get(&pc).cloned().unwrap_or_default();
@@ -379,7 +379,10 @@ impl<'a, 'l> Walk<'a, 'l> {
             if keep {
                 kept.misses += 1;
             }
-            if kept.misses > kept.hits * 3 + 3 && kept.open == 0 {
+            // A state that is compared in vain again and again is no longer compared. Those by
+            // which loops converge get more time.
+            let patience = if checkpoint && kept.open > 0 { 64 } else { 3 };
+            if kept.misses > kept.hits * patience + patience {
                 evicted.push(id);
             }
         }
