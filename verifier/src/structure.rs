@@ -7,9 +7,10 @@
 use crate::reason::{Rejection, ShapeReason};
 use crate::text::{At, Text, subprog_starts};
 use crate::{Options, Privilege};
+use std::collections::BTreeSet;
 use ubpf_abi::limits;
 use ubpf_abi::program::{Program, SubprogId};
-use ubpf_isa::{CallTarget, DecodeErrorKind, Flow, Insn, Pc, decode};
+use ubpf_isa::{CallTarget, DecodeErrorKind, Flow, Imm64, Insn, Pc, decode};
 
 /// Checks the shape of `program` and gives its decoded code.
 ///
@@ -23,6 +24,7 @@ pub fn check(program: &Program, options: &Options) -> Result<Text, Rejection> {
         check_subprog(&text, subprog)?;
     }
     check_opcodes(&text)?;
+    check_maps(&text)?;
     Ok(text)
 }
 
@@ -94,6 +96,20 @@ fn check_opcodes(text: &Text) -> Result<(), Rejection> {
         };
         if early {
             return Err(Rejection::at(pc, ShapeReason::Decode(error)));
+        }
+    }
+    Ok(())
+}
+
+/// The program refers to no more maps than the kernel keeps for it.
+fn check_maps(text: &Text) -> Result<(), Rejection> {
+    let mut used = BTreeSet::new();
+    for (pc, insn) in text.insns() {
+        if let Insn::LdImm64 { imm: Imm64::MapFd(fd) | Imm64::MapValue { fd, .. }, .. } = insn {
+            used.insert(fd);
+        }
+        if used.len() > limits::MAX_USED_MAPS {
+            return Err(Rejection::at(pc, ShapeReason::TooManyMaps(limits::MAX_USED_MAPS)));
         }
     }
     Ok(())

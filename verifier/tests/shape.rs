@@ -96,3 +96,18 @@ fn a_million_slots_in_a_row_do_not_exhaust_the_stack() {
     slots.push(EXIT);
     assert!(build(&slots, Options::default()).is_err());
 }
+
+#[test]
+fn a_program_refers_to_64_maps_at_most() {
+    let loads = |maps: u64| {
+        let mut slots: Vec<u64> = (0..maps).flat_map(|fd| [0x1118 | fd << 32, 0]).collect();
+        slots.extend([R0_IS_0, EXIT]);
+        slots
+    };
+    assert!(build(&loads(64), Options::default()).is_ok());
+    refused(
+        &loads(65),
+        Some(128),
+        "The total number of maps per program has reached the limit of 64",
+    );
+}

@@ -37,8 +37,6 @@ pub const SHARED_INFO_BYTES: u32 = 320;
 pub const MAX_FRAGS: usize = 17;
 /// Bytes of an Ethernet header, the least a frame may hold.
 pub const ETH_HLEN: u32 = 14;
-/// The attach type of programs that run on a devmap's entries, `BPF_XDP_DEVMAP`.
-const DEVMAP: AttachType = AttachType(33);
 
 const LINEAR_BYTES: u32 = FRAME_BYTES - HEADROOM_BYTES - SHARED_INFO_BYTES;
 const CTX_BYTES: usize = 24;
@@ -51,7 +49,7 @@ const INGRESS_IFINDEX: CtxField =
 const RX_QUEUE_INDEX: CtxField =
     pointer("rx_queue_index", 16, CtxFieldKind::Scalar, Version::new(4, 16));
 const EGRESS_IFINDEX: CtxField = CtxField {
-    attach_types: &[DEVMAP],
+    attach_types: &[AttachType::XDP_DEVMAP],
     ..pointer("egress_ifindex", 20, CtxFieldKind::Scalar, Version::new(5, 8))
 };
 

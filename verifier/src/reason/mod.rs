@@ -143,6 +143,9 @@ pub enum ShapeReason {
         "loading/calling other bpf or kernel functions are allowed for CAP_BPF and CAP_SYS_ADMIN"
     )]
     CallsNeedPrivilege,
+    /// More than 64 maps.
+    #[error("The total number of maps per program has reached the limit of {0}")]
+    TooManyMaps(usize),
     /// A jump out of its subprogram.
     #[error("jump out of range from insn {from} to {to}")]
     JumpOutOfRange {
@@ -173,7 +176,7 @@ pub enum ShapeReason {
 impl ShapeReason {
     const fn errno(&self) -> Errno {
         match self {
-            Self::Length { .. } | Self::TooManySubprogs => Errno::E2BIG,
+            Self::Length { .. } | Self::TooManySubprogs | Self::TooManyMaps(_) => Errno::E2BIG,
             Self::CallsNeedPrivilege => Errno::EPERM,
             Self::Decode(_)
             | Self::CallTarget
