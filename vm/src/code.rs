@@ -5,11 +5,14 @@
 //! instructions of the program (a wide load is one), so an op's index counts instructions, and
 //! "executed insns" mean the same in every engine.
 //!
+//! Code of a verified program leaves out what no path reaches, and carries what the verifier proved
+//! of each op: [`Code::facts`]. How an access is made is decided by [`Code::access`].
+//!
 //! # What engines agree on
 //!
 //! - **Frames.** A subprogram's `r10` is the end of a stack frame of 512 bytes of its own. Entering
-//!   a subprogram whose [`Subprog::stack_bytes`] is not 0 clears that many bytes below `r10`. At
-//!   most [`MAX_CALL_FRAMES`](ubpf_abi::limits::MAX_CALL_FRAMES) frames exist, callbacks included.
+//!   a subprogram whose [`Subprog::stack_bytes`] is not 0 clears that many bytes below `r10`, unless
+//!   [`Subprog::clear`] says that nobody could tell. At most [`MAX_CALL_FRAMES`](ubpf_abi::limits::MAX_CALL_FRAMES) frames exist, callbacks included.
 //! - **Registers.** `r6` to `r9` survive calls; a call leaves `r1` to `r5` unspecified. On entry
 //!   registers that hold no argument are 0.
 //! - **Budget.** Every op counts 1 when it is executed. The budget is looked at wherever control
@@ -24,10 +27,13 @@
 //!   with `r0` unchanged. One that succeeds replaces the current frame only.
 
 use crate::call::HelperFn;
+use crate::mem::GuestAddr;
 use std::sync::Arc;
 use ubpf_abi::TrapKind;
 use ubpf_abi::helper::HelperId;
+use ubpf_abi::map::MapId;
 use ubpf_abi::program::{Program, SubprogId};
+use ubpf_abi::verified::{Claims, InsnFacts, Region};
 use ubpf_isa::{
     AluOp, AtomicOp, AtomicSize, CmpOp, Operand, Pc, Reg, SignExtend, Size, SwapOp, SwapWidth,
     Width,
@@ -58,6 +64,17 @@ pub enum MemMode {
     Caged,
     /// Verified: nothing is added.
     Proved,
+}
+
+/// How one op accesses memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum MemAccess {
+    /// Through the region table, which also knows of stores that mean more than writing bytes.
+    Checked,
+    /// Through the region table; where nothing may be loaded, the load gives 0.
+    Probed,
+    /// It was proved to be inside memory that may be so accessed: as the code's [`MemMode`] says.
+    Trusted,
 }
 
 /// One executable operation. Fields mean what they mean in [`ubpf_isa::Insn`].
@@ -130,6 +147,21 @@ pub struct Subprog {
     /// Bytes of its frame that it can reach, a multiple of 8 up to 512; 0 where it does not use
     /// `r10` at all.
     pub stack_bytes: u32,
+    /// Those bytes must be zero on entry. Without it nobody reads one before it is written.
+    pub clear: bool,
+}
+
+/// What was proved of a helper call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KnownCall {
+    /// The call.
+    pub op: OpIndex,
+    /// The map it works on, one of the program's.
+    pub map: MapId,
+    /// The same in the world that the code was lowered in: what `r1` holds.
+    pub addr: GuestAddr,
+    /// The key, of up to 8 bytes, where it is always the same: as a little-endian number.
+    pub key: Option<u64>,
 }
 
 /// A program, ready for an engine.
@@ -141,14 +173,27 @@ pub struct Code {
     pub(crate) pcs: Vec<Pc>,
     pub(crate) subprogs: Vec<Subprog>,
     pub(crate) helpers: Vec<HelperTarget>,
+    pub(crate) proved: Proved,
+}
+
+/// What was proved of the code; of unverified programs nothing.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Proved {
+    /// One entry an op, or none at all.
+    pub(crate) facts: Vec<InsnFacts>,
+    /// By ascending op.
+    pub(crate) calls: Vec<KnownCall>,
+    pub(crate) max_insns: Option<u64>,
+    pub(crate) claims: Option<Arc<Claims>>,
 }
 
 impl Code {
     /// Code of one function without ops.
     pub(crate) fn bare(program: Arc<Program>) -> Self {
-        let subprogs = vec![Subprog { start: OpIndex(0), stack_bytes: 0 }];
+        let subprogs = vec![Subprog { start: OpIndex(0), stack_bytes: 0, clear: false }];
         let (ops, pcs, helpers) = (Vec::new(), Vec::new(), Vec::new());
-        Self { program, mode: MemMode::Checked, ops, pcs, subprogs, helpers }
+        let (mode, proved) = (MemMode::Checked, Proved::default());
+        Self { program, mode, ops, pcs, subprogs, helpers, proved }
     }
 
     /// What it was lowered from.
@@ -173,6 +218,52 @@ impl Code {
     #[must_use]
     pub fn pc(&self, op: OpIndex) -> Pc {
         self.pcs.get(op.index()).copied().unwrap_or_default()
+    }
+
+    /// What holds every time an op is executed; of unverified code nothing is known. Where
+    /// [`Code::mode`] is [`MemMode::Checked`], nothing must rely on it for safety.
+    #[must_use]
+    pub fn facts(&self, op: OpIndex) -> InsnFacts {
+        self.proved.facts.get(op.index()).copied().unwrap_or(InsnFacts::NOTHING)
+    }
+
+    /// How an op accesses memory.
+    #[must_use]
+    pub fn access(&self, op: OpIndex) -> MemAccess {
+        let loads = || matches!(self.ops.get(op.index()), Some(Op::Load { .. }));
+        match self.facts(op).region {
+            Region::Unknown => MemAccess::Checked,
+            Region::Object if loads() => MemAccess::Probed,
+            Region::Object => MemAccess::Checked,
+            _ if self.mode == MemMode::Checked => MemAccess::Checked,
+            Region::Ctx if !loads() => MemAccess::Checked,
+            Region::Ctx
+            | Region::Stack { .. }
+            | Region::CallerStack
+            | Region::Packet
+            | Region::MapValue(_)
+            | Region::Memory => MemAccess::Trusted,
+        }
+    }
+
+    /// What was proved of the helper call at an op.
+    #[must_use]
+    pub fn known_call(&self, op: OpIndex) -> Option<&KnownCall> {
+        let calls = &self.proved.calls;
+        calls.binary_search_by_key(&op, |call| call.op).ok().and_then(|at| calls.get(at))
+    }
+
+    /// Ops that a run executes at most, where that was proved. A run with at least this budget
+    /// never exhausts it.
+    #[must_use]
+    pub const fn max_insns(&self) -> Option<u64> {
+        self.proved.max_insns
+    }
+
+    /// What the verifier believes of registers, where it is to be held against executions.
+    #[must_use]
+    pub const fn claims(&self) -> Option<&Arc<Claims>> {
+        self.proved.claims.as_ref()
     }
 
     /// Its functions by ascending start; the first is the entry, at 0.

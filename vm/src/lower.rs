@@ -9,7 +9,7 @@
 //! ```
 
 use crate::code::{
-    Code, HelperIndex, HelperTarget, MAX_FUNCS, MemMode, Op, OpIndex, Subprog, func_addr,
+    Code, HelperIndex, HelperTarget, MAX_FUNCS, MemMode, Op, OpIndex, Proved, Subprog, func_addr,
 };
 use crate::mem::GuestAddr;
 use crate::registry::Registry;
@@ -193,7 +193,8 @@ fn lower_as(program: &Arc<Program>, target: Target<'_>, mode: MemMode) -> Result
     let helpers = lowering.helpers;
     let subprogs = shape.subprogs(&ops);
     let pcs = shape.insns.iter().map(|&(pc, _)| pc).collect();
-    Ok(Code { program: Arc::clone(program), mode, ops, pcs, subprogs, helpers })
+    let (program, proved) = (Arc::clone(program), Proved::default());
+    Ok(Code { program, mode, ops, pcs, subprogs, helpers, proved })
 }
 
 /// The instructions of a program and where its functions begin.
@@ -307,7 +308,7 @@ impl Shape {
             .zip(ends)
             .map(|(&start, end)| {
                 let body = ops.get(start.index()..end.index()).unwrap_or_default();
-                Subprog { start, stack_bytes: stack_bytes(body) }
+                Subprog { start, stack_bytes: stack_bytes(body), clear: true }
             })
             .collect()
     }
