@@ -149,6 +149,9 @@ fn bytes_text(slot: &Slot) -> String {
         Byte::Spill => 'r',
         Byte::Misc => 'm',
         Byte::Zero => '0',
+        Byte::Dynptr => 'd',
+        Byte::Iter => 'i',
+        Byte::IrqFlag => 'f',
     };
     slot.bytes.iter().skip(spilled).rev().map(letter).collect()
 }

@@ -2,7 +2,7 @@
 
 use crate::cx::Cx;
 use crate::state::stack::Byte;
-use crate::state::{Frame, Link, Number, Pointer, PtrTo, Reg, Slot, State};
+use crate::state::{Frame, Iter, Link, Number, Object, Pointer, PtrTo, Reg, Slot, State};
 use crate::trail::{FramePlaces, Places};
 use ubpf_isa::{Pc, Reg as Name};
 
@@ -29,12 +29,11 @@ pub fn stands_for(
     likeness: Likeness,
 ) -> bool {
     let rounds_differ = likeness == Likeness::Same && old.unrolled != new.unrolled;
-    if rounds_differ || old.depth() != new.depth() || old.refs.len() != new.refs.len() {
+    if rounds_differ || old.depth() != new.depth() {
         return false;
     }
     let mut compare = Compare { likeness, ids: Vec::new() };
-    let refs_match = old.refs.iter().zip(&new.refs).all(|(a, b)| compare.ids(a.id.0, b.id.0));
-    if !refs_match {
+    if !compare.held(old, new) {
         return false;
     }
     let depth = old.depth();
@@ -75,6 +74,18 @@ impl Compare {
             (Some(a), Some(b)) => self.ids(a, b),
             _ => false,
         }
+    }
+
+    /// What must be given back is the same.
+    fn held(&mut self, old: &State, new: &State) -> bool {
+        let counts = |state: &State| (state.rcu_sections, state.preempt_disabled);
+        counts(old) == counts(new)
+            && old.refs.len() == new.refs.len()
+            && old
+                .refs
+                .iter()
+                .zip(&new.refs)
+                .all(|(a, b)| a.what == b.what && self.ids(a.id.0, b.id.0))
     }
 
     fn frames(
@@ -150,7 +161,30 @@ impl Compare {
         (0..len).all(|n| {
             let (a, b) = (a.get(n).unwrap_or(&none), b.get(n).unwrap_or(&none));
             self.slots(a, b, precise.slots & 1 << n != 0)
-        })
+        }) && old
+            .stack
+            .objects()
+            .all(|(off, a)| new.stack.object(off).is_some_and(|b| self.objects(a, b)))
+    }
+
+    /// Objects of one kind, with ids that play the same part. How often an iterator has given
+    /// something says nothing of what is safe.
+    fn objects(&mut self, old: &Object, new: &Object) -> bool {
+        match (old, new) {
+            (Object::Dynptr(a), Object::Dynptr(b)) => {
+                a.kind == b.kind
+                    && self.ids(a.id.0, b.id.0)
+                    && self.maybe_ids(a.ref_id.map(|i| i.0), b.ref_id.map(|i| i.0))
+            }
+            (Object::Iter(a), Object::Iter(b)) => {
+                let known = |i: &Iter| (i.btf_id, i.slots, i.state, i.trust);
+                known(a) == known(b) && self.ids(a.ref_id.0, b.ref_id.0)
+            }
+            (Object::IrqFlag(a), Object::IrqFlag(b)) => {
+                a.class == b.class && self.ids(a.ref_id.0, b.ref_id.0)
+            }
+            _ => false,
+        }
     }
 
     fn slots(&mut self, old: &Slot, new: &Slot, precise: bool) -> bool {

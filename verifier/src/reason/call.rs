@@ -82,6 +82,8 @@ pub enum Region {
     Exit,
     /// A tail call.
     TailCall,
+    /// A legacy packet load, which ends the program where it fails.
+    LegacyLoad,
 }
 
 impl fmt::Display for Region {
@@ -89,6 +91,31 @@ impl fmt::Display for Region {
         f.write_str(match self {
             Self::Exit => "BPF_EXIT instruction in main prog",
             Self::TailCall => "tail_call",
+            Self::LegacyLoad => "BPF_LD_[ABS|IND]",
+        })
+    }
+}
+
+/// A part of the program in which not everything may be done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Section {
+    /// While a lock is held.
+    SpinLock,
+    /// While interrupts are disabled.
+    Irq,
+    /// An RCU read section.
+    Rcu,
+    /// While preemption is disabled.
+    Preempt,
+}
+
+impl fmt::Display for Section {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::SpinLock => "bpf_spin_lock",
+            Self::Irq => "bpf_local_irq_save",
+            Self::Rcu => "bpf_rcu_read_lock",
+            Self::Preempt => "bpf_preempt_disable",
         })
     }
 }
@@ -233,6 +260,14 @@ pub enum CallReason {
         at: Pc,
         /// Where it would be lost.
         region: Region,
+    },
+    /// A section is left without its end.
+    #[error("{region} cannot be used inside {section}-ed region")]
+    InSection {
+        /// Where it would be left.
+        region: Region,
+        /// The section.
+        section: Section,
     },
     /// A release of a reference that is not held.
     #[error("func {0} reference has not been acquired before")]

@@ -212,9 +212,6 @@ pub enum MemoryReason {
     /// Legacy packet loads find the packet through `r6`.
     #[error("at the time of BPF_LD_ABS|IND R6 != pointer to skb")]
     LegacyCtx,
-    /// A legacy packet load ends the program when it fails, and references would be lost.
-    #[error("BPF_LD_[ABS|IND] would lead to reference leak")]
-    LegacyLeak,
     /// A map's key is written.
     #[error("write to change key {0} not allowed")]
     KeyWrite(R),
@@ -263,9 +260,7 @@ impl MemoryReason {
             {
                 Errno::EINVAL
             }
-            Self::SpillToCaller | Self::LegacyLoad | Self::LegacyCtx | Self::LegacyLeak => {
-                Errno::EINVAL
-            }
+            Self::SpillToCaller | Self::LegacyLoad | Self::LegacyCtx => Errno::EINVAL,
             _ => Errno::EACCES,
         }
     }

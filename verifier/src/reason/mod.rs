@@ -6,12 +6,14 @@
 
 mod call;
 mod memory;
+mod object;
 mod proto;
 mod typed;
 mod value;
 
-pub use call::{CallReason, Ending, Given, HelperName, Region, Returned};
+pub use call::{CallReason, Ending, Given, HelperName, Region, Returned, Section};
 pub use memory::{Direction, MemoryReason, NotMemory, Var};
+pub use object::ObjectReason;
 pub use proto::ProtoReason;
 pub use typed::TypedReason;
 pub use value::{Operator, R, ValueReason};
@@ -78,6 +80,8 @@ pub enum Reason {
     Memory(#[from] MemoryReason),
     /// Calls and returns.
     Call(#[from] CallReason),
+    /// Objects on the stack.
+    Object(#[from] ObjectReason),
     /// Prototypes of global functions.
     Proto(#[from] ProtoReason),
     /// The kernel's own types.
@@ -96,6 +100,7 @@ impl Reason {
             | Self::Value(_)
             | Self::Memory(_)
             | Self::Call(_)
+            | Self::Object(_)
             | Self::Proto(_)
             | Self::Typed(_) => Class::Rule,
             Self::Unsupported(_) => Class::Unsupported,
@@ -110,6 +115,7 @@ impl Reason {
             Self::Value(r) => r.errno(),
             Self::Memory(r) => r.errno(),
             Self::Call(r) => r.errno(),
+            Self::Object(r) => r.errno(),
             Self::Proto(r) => r.errno(),
             Self::Typed(r) => r.errno(),
             Self::Unsupported(_) => Errno::EOPNOTSUPP,

@@ -1,8 +1,12 @@
 //! What is known at one point of one path: registers, stacks, references.
 
+pub mod held;
+pub mod object;
 pub mod reg;
 pub mod stack;
 
+pub use held::{Acquired, LockKind, LockPlace, Resource};
+pub use object::{Dynptr, IrqClass, IrqFlag, Iter, IterState, IterTrust, Object};
 pub use reg::{
     Link, MapRef, MemKind, Number, Pointer, PtrId, PtrTo, RefId, Reg, ScalarId, Space, Trust,
 };
@@ -51,26 +55,27 @@ pub struct Callback {
 pub struct State {
     /// Call stack, the running frame last. Never empty.
     frames: Vec<Rc<Frame>>,
-    /// References that must be released, oldest first.
+    /// What must be given back, oldest first: references, locks, disabled interrupts.
     pub refs: Vec<Acquired>,
+    /// RCU read sections entered and not left.
+    pub rcu_sections: u32,
+    /// How often preemption was disabled and not enabled again.
+    pub preempt_disabled: u32,
     /// How many callbacks were entered on the way here.
     pub unrolled: u32,
-}
-
-/// An acquired reference.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Acquired {
-    /// Its id.
-    pub id: RefId,
-    /// Where it was acquired.
-    pub at: Pc,
 }
 
 impl State {
     /// The state at the entry of a program.
     #[must_use]
     pub fn new(entry: Frame) -> Self {
-        Self { frames: vec![Rc::new(entry)], refs: Vec::new(), unrolled: 0 }
+        Self {
+            frames: vec![Rc::new(entry)],
+            refs: Vec::new(),
+            rcu_sections: 0,
+            preempt_disabled: 0,
+            unrolled: 0,
+        }
     }
 
     /// Frames on the call stack, at least 1.
@@ -131,5 +136,12 @@ impl State {
             let slots = frame.stack.slots_mut().iter_mut();
             slots.filter(|s| spilled(s)).for_each(|s| f(&mut s.reg));
         }
+    }
+
+    /// Every object on every stack, with the depth of its frame and its offset.
+    pub fn objects(&self) -> impl Iterator<Item = (u8, i32, &Object)> {
+        (0..).zip(&self.frames).flat_map(|(depth, frame)| {
+            frame.stack.objects().map(move |(off, object)| (depth, off, object))
+        })
     }
 }

@@ -6,6 +6,7 @@
 //!         │        slot 1          │        slot 0          │   byte 0 of a slot is its lowest
 //! ```
 
+use super::object::Object;
 use super::reg::{Number, Reg};
 use crate::domain::Scalar;
 use ubpf_abi::limits::STACK_BYTES;
@@ -25,6 +26,20 @@ pub enum Byte {
     Misc,
     /// Zero.
     Zero,
+    /// Part of a dynptr.
+    Dynptr,
+    /// Part of an iterator.
+    Iter,
+    /// Part of saved interrupt flags.
+    IrqFlag,
+}
+
+impl Byte {
+    /// Part of an object, whole or broken, which is never read as data.
+    #[must_use]
+    pub const fn is_object(self) -> bool {
+        matches!(self, Self::Dynptr | Self::Iter | Self::IrqFlag)
+    }
 }
 
 /// Eight aligned bytes.
@@ -50,7 +65,12 @@ impl Slot {
         if self.bytes[0] == Byte::Spill { self.reg.number() } else { None }
     }
 
-    /// Ends a spill that is partly overwritten; nothing is known of what was written here then.
+    /// Holds more than data: a spilled register or part of an object.
+    fn is_special(&self) -> bool {
+        self.bytes.iter().any(|b| *b == Byte::Spill || b.is_object())
+    }
+
+    /// Ends what is partly overwritten; nothing is known of what was written here then.
     fn scrub(&mut self) {
         self.reg = Reg::Uninit;
         for b in self.bytes.iter_mut().filter(|b| **b != Byte::Invalid) {
@@ -83,6 +103,15 @@ impl Span {
         ((below / SLOT_BYTES) as usize, (SLOT_BYTES - 1 - below % SLOT_BYTES) as usize)
     }
 
+    /// The slots that it has bytes in, from the frame pointer downwards.
+    #[must_use]
+    pub const fn slots(self) -> core::ops::Range<usize> {
+        if self.len == 0 {
+            return 0..0;
+        }
+        self.place(self.len - 1).0..self.place(0).0 + 1
+    }
+
     /// Begins at a slot's lowest byte.
     #[must_use]
     pub const fn starts_slot(self) -> bool {
@@ -104,7 +133,7 @@ pub enum Fill {
 /// Why a read of the stack is not allowed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FillError {
-    /// Byte `n` of the span was never written.
+    /// Byte `n` of the span was never written, or belongs to an object.
     Invalid {
         /// Which byte, counted from the span's lowest.
         n: u32,
@@ -117,6 +146,8 @@ pub enum FillError {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Stack {
     slots: Vec<Slot>,
+    /// Objects by the offset of their lowest byte; all of their bytes are whole.
+    objects: Vec<(i32, Object)>,
 }
 
 impl Stack {
@@ -137,6 +168,64 @@ impl Stack {
         self.slots.get(span.place(0).0)
     }
 
+    /// The objects on it, with the offset of their lowest byte.
+    pub fn objects(&self) -> impl Iterator<Item = (i32, &Object)> {
+        self.objects.iter().map(|(off, object)| (*off, object))
+    }
+
+    /// The object that begins at `off`.
+    #[must_use]
+    pub fn object(&self, off: i32) -> Option<&Object> {
+        self.objects().find(|(at, _)| *at == off).map(|(_, object)| object)
+    }
+
+    /// The same, to be changed. What it is must stay.
+    pub fn object_mut(&mut self, off: i32) -> Option<&mut Object> {
+        self.objects.iter_mut().find(|(at, _)| *at == off).map(|(_, object)| object)
+    }
+
+    /// The objects that have bytes in the slots of the span.
+    pub fn objects_in(&self, span: Span) -> impl Iterator<Item = (i32, &Object)> {
+        let slots = span.slots();
+        self.objects().filter(move |(off, object)| {
+            Span { off: *off, len: object.bytes() }.slots().any(|n| slots.contains(&n))
+        })
+    }
+
+    /// Puts an object at `off`, the lowest byte of a slot. What was there is gone.
+    ///
+    /// Whether it lies on the stack is for the caller to have checked.
+    pub fn place(&mut self, off: i32, object: Object) {
+        let span = Span { off, len: object.bytes() };
+        self.fill(span, object.byte());
+        self.objects.push((off, object));
+    }
+
+    /// Ends the object that begins at `off`: its bytes are as if never written.
+    pub fn remove(&mut self, off: i32) -> Option<Object> {
+        let at = self.objects.iter().position(|(at, _)| *at == off)?;
+        let (_, object) = self.objects.remove(at);
+        self.fill(Span { off, len: object.bytes() }, Byte::Invalid);
+        Some(object)
+    }
+
+    /// Makes whole slots hold one kind of byte.
+    fn fill(&mut self, span: Span, byte: Byte) {
+        self.grow(span);
+        self.break_objects(span);
+        if let Some(slots) = self.slots.get_mut(span.slots()) {
+            slots.fill(Slot { reg: Reg::Uninit, bytes: [byte; SLOT_BYTES as usize] });
+        }
+    }
+
+    /// Objects that are partly overwritten are none any more.
+    fn break_objects(&mut self, span: Span) {
+        if !self.objects.is_empty() {
+            let broken: Vec<i32> = self.objects_in(span).map(|(off, _)| off).collect();
+            self.objects.retain(|(off, _)| !broken.contains(off));
+        }
+    }
+
     fn grow(&mut self, span: Span) {
         let deepest = span.place(0).0;
         if self.slots.len() <= deepest {
@@ -148,6 +237,7 @@ impl Stack {
     /// it is not of an older spill.
     pub fn spill(&mut self, span: Span, reg: Reg, privileged: bool) {
         self.grow(span);
+        self.break_objects(span);
         let slot = &mut self.slots[span.place(0).0];
         slot.reg = reg;
         for (n, byte) in (0..).zip(&mut slot.bytes) {
@@ -162,10 +252,11 @@ impl Stack {
     /// Writes data, which ends the spills it touches.
     pub fn write(&mut self, span: Span, byte: Byte) {
         self.grow(span);
+        self.break_objects(span);
         for n in 0..span.len {
             let (slot, at) = span.place(n);
             let slot = &mut self.slots[slot];
-            if slot.bytes.contains(&Byte::Spill) {
+            if slot.is_special() {
                 slot.scrub();
             }
             slot.reg = Reg::Uninit;
@@ -177,6 +268,7 @@ impl Stack {
     /// they hold where that is no less than nothing known, and zero where zero is written.
     pub fn write_somewhere(&mut self, span: Span, zero: bool) {
         self.grow(span);
+        self.break_objects(span);
         for n in 0..span.len {
             let (slot, at) = span.place(n);
             let slot = &mut self.slots[slot];
@@ -184,7 +276,7 @@ impl Stack {
             if zero && slot.bytes[at] == Byte::Spill && number_zero {
                 continue;
             }
-            if slot.bytes.contains(&Byte::Spill) {
+            if slot.is_special() {
                 slot.scrub();
             }
             if !(zero && slot.bytes[at] == Byte::Zero) {
@@ -196,16 +288,16 @@ impl Stack {
     /// Whether every byte of the span may be read, spilled pointers included: for helpers.
     ///
     /// # Errors
-    /// When a byte was never written, and `uninit_ok` is not set.
+    /// When a byte was never written, and `uninit_ok` is not set, or belongs to an object.
     pub fn readable(&self, span: Span, uninit_ok: bool) -> Result<(), FillError> {
         let invalid = (0..span.len).find(|&n| {
             let (slot, at) = span.place(n);
-            self.slots.get(slot).is_none_or(|s| s.bytes[at] == Byte::Invalid)
+            match self.slots.get(slot).map(|s| s.bytes[at]).unwrap_or_default() {
+                Byte::Invalid => !uninit_ok,
+                byte => byte.is_object(),
+            }
         });
-        match invalid {
-            Some(n) if !uninit_ok => Err(FillError::Invalid { n }),
-            _ => Ok(()),
-        }
+        invalid.map_or(Ok(()), |n| Err(FillError::Invalid { n }))
     }
 
     /// Reads `span`. With `uninit_ok` bytes that were never written read as unknown.
@@ -231,7 +323,9 @@ impl Stack {
                 Byte::Zero => zeros += 1,
                 Byte::Misc => {}
                 Byte::Invalid if uninit_ok => {}
-                Byte::Invalid => return Err(FillError::Invalid { n }),
+                Byte::Invalid | Byte::Dynptr | Byte::Iter | Byte::IrqFlag => {
+                    return Err(FillError::Invalid { n });
+                }
             }
         }
         let zero_spill = || {
@@ -249,7 +343,9 @@ impl Stack {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::state::reg::{Pointer, PtrTo};
+    use crate::state::object::{Dynptr, IrqClass, IrqFlag};
+    use crate::state::reg::{Pointer, PtrId, PtrTo, RefId};
+    use ubpf_abi::helper::DynptrKind;
 
     fn span(off: i64, len: u32) -> Span {
         Span::checked(off, len).unwrap()
@@ -280,6 +376,24 @@ mod tests {
         assert_eq!(stack.read(span(-8, 4), true), Err(FillError::PartOfPointer));
         stack.write(span(-5, 1), Byte::Misc);
         assert_eq!(stack.read(span(-8, 8), true), Ok(Fill::Unknown));
+    }
+
+    #[test]
+    fn objects_are_no_data_and_break_where_they_are_overwritten() {
+        let flag = Object::IrqFlag(IrqFlag { ref_id: RefId(1), class: IrqClass::Native });
+        let dynptr = Object::Dynptr(Dynptr { kind: DynptrKind::Local, id: PtrId(2), ref_id: None });
+        let mut stack = Stack::default();
+        stack.place(-8, flag);
+        stack.place(-24, dynptr);
+        assert_eq!(stack.read(span(-16, 8), true), Err(FillError::Invalid { n: 0 }));
+        assert_eq!(stack.readable(span(-12, 8), true), Err(FillError::Invalid { n: 0 }));
+        assert_eq!(stack.objects_in(span(-12, 8)).count(), 2);
+        stack.write(span(-20, 1), Byte::Misc);
+        assert_eq!((stack.object(-8), stack.object(-24)), (Some(&flag), None));
+        assert_eq!(stack.read(span(-24, 8), true), Ok(Fill::Unknown));
+        assert_eq!(stack.read(span(-16, 8), true), Err(FillError::Invalid { n: 0 }));
+        assert_eq!(stack.remove(-8), Some(flag));
+        assert_eq!(stack.read(span(-8, 8), false), Err(FillError::Invalid { n: 0 }));
     }
 
     #[test]

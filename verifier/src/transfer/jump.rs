@@ -343,7 +343,7 @@ fn resolve_null(state: &mut State, pointer: &Pointer, null: bool) {
     let Some(id) = pointer.id else { return };
     // Of several pointers that carry a reference only the one it came with ends it when null.
     if null && let Some(reference) = pointer.ref_id.filter(|r| r.0 == id.0) {
-        state.refs.retain(|r| r.id != reference);
+        state.forget_reference(reference);
     }
     state.for_each_reg(
         |reg| reg.pointer().is_some_and(|p| p.nullable && p.id == Some(id)),

@@ -5,7 +5,7 @@ use super::Step;
 use super::typed::Object;
 use crate::Privilege;
 use crate::domain::Tnum;
-use crate::reason::{Direction, MemoryReason, NotMemory, R, Reason, Var};
+use crate::reason::{Direction, MemoryReason, NotMemory, R, Reason, Region, Var};
 use crate::state::reg::Extent;
 use crate::state::stack::{Byte, Fill, FillError, Span};
 use crate::state::{MemKind, Number, Pointer, PtrTo, Reg};
@@ -67,9 +67,7 @@ impl Step<'_> {
             return Err(MemoryReason::LegacyLoad.into());
         }
         let ctx = self.read(Name::R6)?;
-        if !self.state.refs.is_empty() {
-            return Err(MemoryReason::LegacyLeak.into());
-        }
+        self.check_held(Region::LegacyLoad)?;
         let Reg::Pointer(p @ Pointer { to: PtrTo::Ctx, nullable: false, .. }) = ctx else {
             return Err(MemoryReason::LegacyCtx.into());
         };
@@ -434,6 +432,7 @@ impl Step<'_> {
         let privileged = self.cx.options.privilege == Privilege::Privileged;
         let whole = Span { off: low.off, len: (high.off - low.off) as u32 + at.size };
         self.touch_stack(depth, whole);
+        self.overwrite_dynptrs(depth, whole)?;
         if low != high {
             self.demand(at.base);
             let zero = self.operand_is_zero(src);

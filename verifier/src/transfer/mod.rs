@@ -10,6 +10,7 @@ mod atomic;
 mod call;
 mod jump;
 mod mem;
+mod object;
 mod sock;
 mod typed;
 

@@ -2,7 +2,7 @@
 
 use super::super::{Next, Step};
 use crate::Privilege;
-use crate::reason::{CallReason, Ending, R, Reason, Region, Returned, ValueReason};
+use crate::reason::{CallReason, Ending, R, Reason, Region, Returned, Section, ValueReason};
 use crate::state::{Number, Pointer, PtrTo, Reg};
 use ubpf_abi::prog_type::RetRange;
 use ubpf_abi::program::SubprogId;
@@ -36,12 +36,25 @@ impl Step<'_> {
         Ok(Next::Go(back))
     }
 
-    /// No reference may be held where nobody could release it any more, no lock either.
-    pub(super) fn check_held(&self, region: Region) -> Result<(), Reason> {
-        match self.state.refs.first() {
-            Some(held) => Err(CallReason::Leak { id: held.id.0, at: held.at, region }.into()),
-            None => Ok(()),
+    /// Nothing may be held where nobody could give it back any more.
+    pub(in super::super) fn check_held(&self, region: Region) -> Result<(), Reason> {
+        let inside = |section| Err(CallReason::InSection { region, section }.into());
+        if self.state.is_locked() {
+            return inside(Section::SpinLock);
         }
+        if let Some(held) = self.state.references().next() {
+            return Err(CallReason::Leak { id: held.id.0, at: held.at, region }.into());
+        }
+        if self.state.irqs().next().is_some() {
+            return inside(Section::Irq);
+        }
+        if self.state.rcu_sections > 0 {
+            return inside(Section::Rcu);
+        }
+        if self.state.preempt_disabled > 0 {
+            return inside(Section::Preempt);
+        }
+        Ok(())
     }
 
     /// The end of the program, of a global subprogram or of a callback that runs on its own.

@@ -3,7 +3,6 @@
 
 use super::super::{Next, Step};
 use super::clobber;
-use crate::Privilege;
 use crate::reason::{CallReason, Given, HelperName, R, Reason, Region};
 use crate::state::stack::{Byte, Span};
 use crate::state::{MapRef, PtrTo, RefId, Reg};
@@ -158,15 +157,10 @@ impl Step<'_> {
 
     /// Gives a reference up, and with it every copy of its pointer; whether there was one.
     fn release(&mut self, id: RefId) -> bool {
-        let held = self.state.refs.len();
-        self.state.refs.retain(|r| r.id != id);
-        if self.state.refs.len() == held {
+        if !self.state.forget_reference(id) {
             return false;
         }
-        let left = match self.cx.options.privilege {
-            Privilege::Privileged => Reg::UNKNOWN,
-            Privilege::Unprivileged => Reg::Uninit,
-        };
+        let left = self.forgotten();
         self.state
             .for_each_reg(|r| r.pointer().is_some_and(|p| p.ref_id == Some(id)), |r| *r = left);
         true

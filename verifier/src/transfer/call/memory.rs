@@ -5,7 +5,7 @@ use super::super::mem::Place;
 use super::super::typed::Object;
 use super::helper::Passed;
 use crate::Privilege;
-use crate::reason::{CallReason, MemoryReason, R, Reason};
+use crate::reason::{CallReason, MemoryReason, ObjectReason, R, Reason};
 use crate::state::stack::{Byte, FillError, Span};
 use crate::state::{MemKind, Pointer, PtrTo, Reg};
 use ubpf_abi::Access;
@@ -85,6 +85,11 @@ impl Step<'_> {
         if low != high {
             self.demand(at.base);
         } else if access == MemAccess::WriteUninit {
+            let in_way = self.frame_at(depth).stack.objects_in(whole);
+            let dynptrs = in_way.filter(|(_, object)| object.dynptr().is_some());
+            if let Some(off) = dynptrs.map(|(off, _)| off.max(whole.off)).min() {
+                return Err(ObjectReason::MayWriteDynptr(off).into());
+            }
             passed.filled = Some((depth, whole));
             return Ok(());
         }

@@ -4,7 +4,9 @@ use super::super::Step;
 use super::helper::Passed;
 use crate::domain::{Bounds, Scalar};
 use crate::reason::Reason;
-use crate::state::{Acquired, MapRef, MemKind, Number, Pointer, PtrId, PtrTo, Reg, Space, Trust};
+use crate::state::{
+    Acquired, MapRef, MemKind, Number, Pointer, PtrId, PtrTo, Reg, Resource, Space, Trust,
+};
 use ubpf_abi::helper::{HelperDecl, RetKind};
 use ubpf_abi::map::{MapOp, MapType};
 
@@ -76,7 +78,7 @@ impl Step<'_> {
         if CASTS.contains(&decl.name) {
             p.ref_id = passed.reference;
         } else if let Some(id) = acquired {
-            self.state.refs.push(Acquired { id, at: self.pc });
+            self.state.refs.push(Acquired { id, at: self.pc, what: Resource::Reference });
             p.ref_id = Some(id);
             // What tells the reference's own pointer from others that carry it: null ends it.
             p.id = Some(PtrId(id.0));
