@@ -13,3 +13,4 @@ pub mod packets;
 pub mod random;
 pub mod stimuli;
 pub mod vectors;
+pub mod verdicts;

@@ -5,7 +5,9 @@ use super::possible_cpus;
 use super::sys::{self, MapBtf, MapCreate, MapFd};
 use std::os::fd::{AsFd, BorrowedFd};
 use ubpf_abi::Errno;
+use ubpf_abi::btf::{Kind, essential_name};
 use ubpf_abi::map::{DataSection, MapDef, MapInit, MapType};
+use ubpf_abi::object::Object;
 
 /// An element of a map: its key and, for each CPU that is compared, its value.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -48,30 +50,9 @@ impl KernelMap {
             Some(inner) => Some(Self::create(inner, btf)?),
             None => None,
         };
-        let max_entries = match (map_type, def.max_entries) {
-            (MapType::PerfEventArray, 0) => {
-                u32::try_from(possible_cpus()).map_err(|_| Errno::E2BIG)?
-            }
-            (_, given) => given,
-        };
-        let fd = MapFd::create(&MapCreate {
-            map_type: map_type as u32,
-            key_size: def.key_size,
-            value_size: def.value_size,
-            max_entries,
-            map_flags: def.flags.0,
-            inner_map: inner.as_ref().map(AsFd::as_fd),
-            numa_node: def.numa_node,
-            name: &def.name,
-            btf: types(def, btf),
-            map_extra: def.extra,
-        })?;
-        if let MapInit::Data { section, bytes } = &def.init {
-            fd.update(&[0; 4], bytes, 0)?;
-            if matches!(section, DataSection::Rodata | DataSection::Kconfig) {
-                fd.freeze()?;
-            }
-        }
+        let inner = inner.as_ref().map(AsFd::as_fd);
+        let fd = MapFd::create(&MapCreate { btf: types(def, btf), ..request(def, inner)? })?;
+        initialize(&fd, &def.init)?;
         let events = match map_type {
             MapType::Ringbuf => Events::Ring(RingBuffer::map(fd.as_fd(), def.max_entries)?),
             MapType::PerfEventArray => {
@@ -82,6 +63,41 @@ impl KernelMap {
             _ => Events::None,
         };
         Ok(Self { fd, def: def.clone(), events })
+    }
+
+    /// Creates a map of an object exactly as libbpf does, with the types it passes on and without
+    /// them where the kernel does not take them. Nobody reads its events.
+    ///
+    /// # Errors
+    /// The kernel's error number; `EINVAL` for a type that does not exist.
+    pub fn like_libbpf(
+        def: &MapDef,
+        btf: Option<BorrowedFd<'_>>,
+        object: &Object,
+    ) -> Result<Self, Errno> {
+        let inner = match &def.inner {
+            Some(inner) => Some(Self::like_libbpf(inner, btf, object)?),
+            None => None,
+        };
+        let mut ask = request(def, inner.as_ref().map(AsFd::as_fd))?;
+        if ask.map_type == MapType::StructOps as u32 {
+            let (value, size) = operations(def, object).ok_or(Errno::ESRCH)?;
+            (ask.vmlinux_value, ask.value_size) = (value, size);
+            ask.btf = btf.map(|fd| MapBtf { fd, key: 0, value: 0 });
+        } else if def.map_type.is_ok_and(takes_types) {
+            let (key, value) = (def.key_type, def.value_type);
+            ask.btf = btf.filter(|_| key.or(value).is_some()).map(|fd| MapBtf {
+                fd,
+                key: key.map_or(0, |id| id.0),
+                value: value.map_or(0, |id| id.0),
+            });
+        }
+        let fd = MapFd::create(&ask).or_else(|errno| match ask.btf {
+            Some(_) if ask.vmlinux_value == 0 => MapFd::create(&MapCreate { btf: None, ..ask }),
+            _ => Err(errno),
+        })?;
+        initialize(&fd, &def.init)?;
+        Ok(Self { fd, def: def.clone(), events: Events::None })
     }
 
     /// What it was made from.
@@ -205,6 +221,70 @@ pub fn has_contents(def: &MapDef) -> bool {
                 | MapType::LpmTrie
         )
     })
+}
+
+/// What `BPF_MAP_CREATE` is asked for, without types.
+fn request<'a>(def: &'a MapDef, inner: Option<BorrowedFd<'a>>) -> Result<MapCreate<'a>, Errno> {
+    let map_type = def.map_type.map_err(|_| Errno::EINVAL)?;
+    let max_entries = match (map_type, def.max_entries) {
+        (MapType::PerfEventArray, 0) => u32::try_from(possible_cpus()).map_err(|_| Errno::E2BIG)?,
+        (_, given) => given,
+    };
+    Ok(MapCreate {
+        map_type: map_type as u32,
+        key_size: def.key_size,
+        value_size: def.value_size,
+        max_entries,
+        map_flags: def.flags.0,
+        inner_map: inner,
+        numa_node: def.numa_node,
+        name: &def.name,
+        map_extra: def.extra,
+        ..MapCreate::default()
+    })
+}
+
+/// Puts the contents of a data section in place.
+fn initialize(fd: &MapFd, init: &MapInit) -> Result<(), Errno> {
+    let MapInit::Data { section, bytes } = init else { return Ok(()) };
+    if matches!(section, DataSection::StructOps | DataSection::Arena) {
+        return Ok(());
+    }
+    fd.update(&[0; 4], bytes, 0)?;
+    if matches!(section, DataSection::Rodata | DataSection::Kconfig) {
+        fd.freeze()?;
+    }
+    Ok(())
+}
+
+/// Whether libbpf passes on the types of such a map's keys and values.
+const fn takes_types(map_type: MapType) -> bool {
+    use MapType::*;
+    !matches!(
+        map_type,
+        PerfEventArray
+            | CgroupArray
+            | StackTrace
+            | ArrayOfMaps
+            | HashOfMaps
+            | Devmap
+            | DevmapHash
+            | Cpumap
+            | Xskmap
+            | Sockmap
+            | Sockhash
+            | Queue
+            | Stack
+            | Arena
+    )
+}
+
+/// The kernel's struct around the operations that a map holds, and its size.
+fn operations(def: &MapDef, object: &Object) -> Option<(u32, u32)> {
+    let (own, target) = (object.btf.as_deref()?, object.target_btf.as_deref()?);
+    let name = str::from_utf8(essential_name(own.name_of(def.value_type?).as_bytes())).ok()?;
+    let id = target.find(Kind::Struct, &format!("bpf_struct_ops_{name}"))?;
+    Some((id.0, target.size_of(id).ok()?))
 }
 
 /// Key and value types, for the map types that take them. Plain values go without: the kernel

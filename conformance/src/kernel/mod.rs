@@ -6,6 +6,7 @@
 //! [`skip_without_kernel!`](crate::skip_without_kernel), which says so loudly.
 
 mod events;
+mod ksyms;
 mod machine;
 mod map;
 pub mod probe;

@@ -177,7 +177,7 @@ pub struct Stats {
 impl Stats {
     /// Reads the last lines of a log: `verification time N usec`, and `processed N insns (limit
     /// N) max_states_per_insn N total_states N peak_states N mark_read N`.
-    fn parse(log: &str) -> Option<Self> {
+    pub fn parse(log: &str) -> Option<Self> {
         let number_after = |line: &str, word: &str| -> Option<u64> {
             line.split_once(word)?.1.split_whitespace().next()?.parse().ok()
         };

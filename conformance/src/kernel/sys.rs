@@ -97,6 +97,8 @@ pub struct MapCreate<'a> {
     pub name: &'a str,
     pub btf: Option<MapBtf<'a>>,
     pub map_extra: u64,
+    /// The kernel's struct that a map of operations holds.
+    pub vmlinux_value: u32,
 }
 
 /// Key and value types of a map.
@@ -167,6 +169,7 @@ impl MapFd {
             btf_fd: spec.btf.map_or(0, |b| raw(b.fd)),
             btf_key_type_id: spec.btf.map_or(0, |b| b.key),
             btf_value_type_id: spec.btf.map_or(0, |b| b.value),
+            btf_vmlinux_value_type_id: spec.vmlinux_value,
             map_extra: spec.map_extra,
             ..MapCreateAttr::default()
         };

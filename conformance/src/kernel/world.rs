@@ -2,13 +2,14 @@
 
 use super::map::KernelMap;
 use super::prog::{Loaded, LogLevel, ProgLoad, Refused, text};
-use super::sys;
-use std::os::fd::{AsFd, OwnedFd};
+use super::{ksyms, sys};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use ubpf_abi::Errno;
-use ubpf_abi::map::{MapDef, MapId, MapInit, SlotTarget};
-use ubpf_abi::object::{Extern, ExternKind};
+use ubpf_abi::map::{MapDef, MapId, MapInit, MapType, SlotTarget};
+use ubpf_abi::object::{Extern, ExternKind, Object};
 use ubpf_abi::program::Program;
 use ubpf_isa::Slot;
+use ubpf_loader::btf;
 
 /// Why a program did not get into the kernel.
 #[derive(Debug, thiserror::Error)]
@@ -27,6 +28,9 @@ pub enum WorldError {
     /// The kernel refused the program.
     #[error(transparent)]
     Prog(#[from] Refused),
+    /// The kernel does not have a symbol that the program needs.
+    #[error("the kernel has no symbol {0}")]
+    MissingSymbol(String),
     /// An instruction refers to a map or extern that the program does not list.
     #[error("the wide load or call in slot {slot} refers to nothing the kernel has")]
     DanglingReference {
@@ -49,9 +53,33 @@ impl KernelWorld {
     /// The first map, or the BTF, that the kernel refuses.
     pub fn create(defs: &[MapDef], btf: Option<&[u8]>) -> Result<Self, WorldError> {
         let btf = btf.map(load_btf).transpose()?;
+        Self::with_maps(defs, btf, KernelMap::create)
+    }
+
+    /// The world of an object as libbpf makes it: types that the kernel refuses are left out
+    /// unless operations need them, and a map that cannot be created with its types is created
+    /// without. Maps hold their initial contents, but nobody reads their events.
+    ///
+    /// # Errors
+    /// What libbpf gives up on.
+    pub fn like_libbpf(object: &Object) -> Result<Self, WorldError> {
+        let btf = object.btf.as_deref().and_then(|types| btf::encode(types).ok());
+        let has_operations = object.maps.iter().any(|m| m.map_type == Ok(MapType::StructOps));
+        let btf = match btf.as_deref().map(load_btf) {
+            Some(Err(refused)) if has_operations => return Err(refused),
+            other => other.and_then(Result::ok),
+        };
+        Self::with_maps(&object.maps, btf, |def, btf| KernelMap::like_libbpf(def, btf, object))
+    }
+
+    fn with_maps(
+        defs: &[MapDef],
+        btf: Option<OwnedFd>,
+        create: impl Fn(&MapDef, Option<BorrowedFd<'_>>) -> Result<KernelMap, Errno>,
+    ) -> Result<Self, WorldError> {
         let mut maps = Vec::with_capacity(defs.len());
         for def in defs {
-            let map = KernelMap::create(def, btf.as_ref().map(AsFd::as_fd))
+            let map = create(def, btf.as_ref().map(AsFd::as_fd))
                 .map_err(|errno| WorldError::Map { name: def.name.clone(), errno })?;
             maps.push(map);
         }
@@ -133,30 +161,52 @@ impl KernelWorld {
         /// Opcode of a call, and the `src` value of kernel functions.
         const CALL: u8 = 0x85;
         const KFUNC: u8 = 2;
+        /// `imm` of calls of kernel functions that do not exist, to which libbpf adds an index.
+        const MISSING_KFUNC: i32 = 2_002_000_000;
         let mut slots = program.slots.clone();
         let mut at = 0;
         while let Some(slot) = slots.get_mut(at) {
             let dangling = || WorldError::DanglingReference { slot: at };
-            let id = slot.imm.cast_unsigned();
-            match (slot.opcode, slot.src) {
+            let (opcode, id) = (slot.opcode, slot.imm.cast_unsigned());
+            match (opcode, slot.src) {
                 (LD_IMM64, MAP_FD | MAP_VALUE) => {
                     let map = self.maps.get(MapId(id).index()).ok_or_else(dangling)?;
                     slot.imm = sys::raw(map.as_fd()).cast_signed();
                 }
-                (LD_IMM64, BTF_ID) | (CALL, KFUNC) => {
+                (CALL, KFUNC) => {
                     let symbol = program.externs.get(id as usize).ok_or_else(dangling)?;
                     match target_id(symbol) {
                         Some(target) => slot.imm = target.cast_signed(),
-                        // A weak variable that does not exist reads as address 0.
-                        None if symbol.weak && slot.opcode == LD_IMM64 => {
-                            (slot.src, slot.imm) = (0, 0);
+                        // libbpf's mark of calls that must not be reached.
+                        None if symbol.weak => {
+                            (slot.src, slot.imm) = (0, MISSING_KFUNC.wrapping_add(slot.imm));
                         }
-                        None => return Err(dangling()),
+                        None => return Err(WorldError::MissingSymbol(symbol.name.clone())),
+                    }
+                }
+                (LD_IMM64, BTF_ID) => {
+                    let symbol = program.externs.get(id as usize).ok_or_else(dangling)?;
+                    let typed = target_id(symbol);
+                    let address = match symbol.kind {
+                        ExternKind::Address => ksyms::address(&symbol.name),
+                        _ => None,
+                    };
+                    if typed.is_none() && address.is_none() && !symbol.weak {
+                        return Err(WorldError::MissingSymbol(symbol.name.clone()));
+                    }
+                    // A weak symbol that does not exist is at address 0.
+                    let address = address.unwrap_or(0);
+                    match typed {
+                        Some(target) => slot.imm = target.cast_signed(),
+                        None => (slot.src, slot.imm) = (0, (address as u32).cast_signed()),
+                    }
+                    if let (None, Some(high)) = (typed, slots.get_mut(at + 1)) {
+                        high.imm = ((address >> 32) as u32).cast_signed();
                     }
                 }
                 _ => {}
             }
-            at += if slot.opcode == LD_IMM64 { 2 } else { 1 };
+            at += if opcode == LD_IMM64 { 2 } else { 1 };
         }
         Ok(slots)
     }

@@ -1,0 +1,192 @@
+//! What the kernel and ubpf say of the same program, side by side.
+//!
+//! Objects are treated as libbpf and veristat treat them: every program by itself, those in `?`
+//! sections too, in a world that holds all maps of the object. What cannot be set up fails all of
+//! its programs, as it does for libbpf's users.
+//!
+//! ```text
+//!   object ─┬─ types, maps ─▶ KernelWorld ──▶ load ───▶ Verdict ─┐
+//!           └─ link ────────▶ Program ──────▶ verify ─▶ Verdict ─┴▶ Comparison ─▶ Summary
+//! ```
+
+mod kernel;
+mod ours;
+mod summary;
+
+pub use kernel::ask;
+pub use ours::{Verifier, VerifierError};
+pub use summary::{CSV_HEAD, Summary};
+
+use crate::kernel::{KernelWorld, WorldError};
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+use ubpf::abi::Errno;
+use ubpf::abi::program::Program;
+use ubpf::loader::{LoadError, link, load};
+
+/// What one side says of a program.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Verdict {
+    /// Why not, where it does not accept the program.
+    pub refusal: Option<Refusal>,
+    /// What it took.
+    pub effort: Effort,
+}
+
+/// What a verdict took.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Effort {
+    /// Instructions processed on all paths.
+    pub insns: u64,
+    /// States kept in total.
+    pub states: u64,
+    /// States kept at once.
+    pub peak_states: u64,
+    /// Verification alone; the kernel counts whole microseconds.
+    pub time: Duration,
+}
+
+/// Why one side does not accept a program.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// Where it came to that.
+    pub stage: Stage,
+    /// The kernel's error number, where there is one.
+    pub errno: Option<Errno>,
+    /// The last line of the log, or what stands for it.
+    pub reason: String,
+}
+
+/// Where it came to a refusal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// The object cannot be used: its maps, its symbols, or the program's section.
+    Setup,
+    /// This kernel would not even look at the program.
+    Permission,
+    /// The verifier refuses it.
+    Verifier,
+    /// ubpf does not model something that it needs.
+    Unsupported,
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.stage {
+            Stage::Setup => f.write_str("setup: ")?,
+            Stage::Unsupported => f.write_str("not modelled: ")?,
+            Stage::Permission | Stage::Verifier => {}
+        }
+        match self.errno {
+            Some(errno) => match errno.name() {
+                Some(name) => write!(f, "{name} `{}`", self.reason),
+                None => write!(f, "{} `{}`", errno.0, self.reason),
+            },
+            None => f.write_str(&self.reason),
+        }
+    }
+}
+
+/// A program with both verdicts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Comparison {
+    /// Name of the file that it came from.
+    pub file: String,
+    /// Its own name; empty where the object could not be read.
+    pub program: String,
+    /// What the kernel says.
+    pub kernel: Verdict,
+    /// What ubpf says.
+    pub ours: Verdict,
+}
+
+/// How two verdicts relate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// The same, and for the same reason.
+    Agree,
+    /// Both refuse, for different reasons or with different error numbers.
+    OtherReason,
+    /// ubpf does not model something.
+    Unsupported,
+    /// ubpf refuses what the kernel accepts.
+    WrongReject,
+    /// ubpf accepts what the kernel refuses: the worst that can be.
+    WrongAccept,
+    /// The kernel did not look at the program.
+    NotComparable,
+}
+
+impl Comparison {
+    /// How the verdicts relate.
+    #[must_use]
+    pub fn outcome(&self) -> Outcome {
+        match (&self.kernel.refusal, &self.ours.refusal) {
+            (Some(Refusal { stage: Stage::Permission, .. }), _) => Outcome::NotComparable,
+            (_, Some(Refusal { stage: Stage::Unsupported, .. })) => Outcome::Unsupported,
+            (None, None) => Outcome::Agree,
+            (Some(_), None) => Outcome::WrongAccept,
+            (None, Some(_)) => Outcome::WrongReject,
+            (Some(theirs), Some(ours)) if theirs.stage != ours.stage => Outcome::OtherReason,
+            (Some(theirs), Some(ours)) if theirs.stage == Stage::Verifier => {
+                let same = theirs.errno == ours.errno && theirs.reason == ours.reason;
+                if same { Outcome::Agree } else { Outcome::OtherReason }
+            }
+            _ => Outcome::Agree,
+        }
+    }
+}
+
+/// Both verdicts on every program of an object.
+#[must_use]
+pub fn object(file: &str, bytes: &[u8], verifier: &Verifier) -> Vec<Comparison> {
+    let object = match load(bytes, verifier.load_options()) {
+        Ok(object) => object,
+        // What libbpf would say is not known; it refuses most of what the loader refuses.
+        Err(error) => {
+            let verdict = Verdict::from(setup(&error));
+            return vec![comparison(file, "", verdict.clone(), verdict)];
+        }
+    };
+    let world = KernelWorld::like_libbpf(&object);
+    let both = |(index, name): (usize, &str)| match link(&object, index, None) {
+        Ok(program) => pair(file, &world, &Arc::new(program), verifier),
+        Err(error) => {
+            let verdict = Verdict::from(setup(&error));
+            comparison(file, name, verdict.clone(), verdict)
+        }
+    };
+    object.programs().map(|(index, f)| (index, f.name.as_str())).map(both).collect()
+}
+
+/// Both verdicts on a program, whose maps are those of the world.
+#[must_use]
+pub fn pair(
+    file: &str,
+    world: &Result<KernelWorld, WorldError>,
+    program: &Arc<Program>,
+    verifier: &Verifier,
+) -> Comparison {
+    let kernel = match world {
+        Ok(world) => ask(world, program),
+        Err(error) => Verdict::from(kernel::refusal(error)),
+    };
+    comparison(file, &program.name, kernel, verifier.judge(program))
+}
+
+fn comparison(file: &str, program: &str, kernel: Verdict, ours: Verdict) -> Comparison {
+    Comparison { file: file.to_owned(), program: program.to_owned(), kernel, ours }
+}
+
+fn setup(error: &LoadError) -> Refusal {
+    let causes = std::iter::successors(Some(error as &dyn std::error::Error), |e| e.source());
+    let reason = causes.map(ToString::to_string).collect::<Vec<_>>().join(": ");
+    Refusal { stage: Stage::Setup, errno: None, reason }
+}
+
+impl From<Refusal> for Verdict {
+    fn from(refusal: Refusal) -> Self {
+        Self { refusal: Some(refusal), effort: Effort::default() }
+    }
+}
