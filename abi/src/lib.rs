@@ -18,6 +18,7 @@ pub mod errno;
 pub mod helper;
 mod helper_id;
 pub mod kernel;
+pub mod kfunc;
 pub mod limits;
 pub mod map;
 pub mod object;

@@ -1,6 +1,7 @@
 //! The look-ups through which verifier and loader see the host, and nothing else of it.
 
 use crate::helper::{HelperDecl, HelperId};
+use crate::kfunc::KfuncDecl;
 use crate::map::{MapType, MapTypeDecl};
 use crate::prog_type::{ProgType, ProgTypeDecl};
 
@@ -10,6 +11,8 @@ use crate::prog_type::{ProgType, ProgTypeDecl};
 pub trait Platform {
     /// The helper with this number.
     fn helper(&self, id: HelperId) -> Option<&HelperDecl>;
+    /// The kernel function of this name.
+    fn kfunc(&self, name: &str) -> Option<&KfuncDecl>;
     /// The map type.
     fn map_type(&self, map_type: MapType) -> Option<&MapTypeDecl>;
     /// The program type.

@@ -1,4 +1,4 @@
-//! The emulated kernel: helpers, maps, program types and the environment they work in.
+//! The emulated kernel: helpers, kernel functions, maps, program types and the environment they work in.
 //!
 //! Everything is a definition in a [`Registry`]: [`linux`] gives one that holds what Linux has.
 //! A host adds its own beside them or instead. You probably want the `ubpf` facade.
@@ -6,12 +6,13 @@
 
 pub mod env;
 pub mod func;
+pub mod kfunc;
 pub mod maps;
 pub mod prog_types;
 
 use ubpf_vm::registry::Registry;
 
-/// Linux's helpers, map types and program types.
+/// Linux's helpers, kernel functions, map types and program types.
 #[must_use]
 pub fn linux() -> Registry {
     let mut registry = Registry::new();
@@ -20,6 +21,9 @@ pub fn linux() -> Registry {
     }
     for def in func::ALL.iter().copied().flatten() {
         registry.add_helper(*def);
+    }
+    for def in kfunc::ALL.iter().copied().flatten() {
+        registry.add_kfunc(*def);
     }
     for def in prog_types::ALL {
         registry.add_prog_type(*def);

@@ -1,6 +1,7 @@
 //! The shape checks, one program a rule. The reasons are those the 6.18 kernel gives.
 
 use ubpf_abi::helper::{HelperDecl, HelperId};
+use ubpf_abi::kfunc::KfuncDecl;
 use ubpf_abi::map::{MapType, MapTypeDecl};
 use ubpf_abi::platform::Platform;
 use ubpf_abi::prog_type::{ProgType, ProgTypeDecl};
@@ -31,6 +32,10 @@ struct NoHost;
 
 impl Platform for NoHost {
     fn helper(&self, _: HelperId) -> Option<&HelperDecl> {
+        None
+    }
+
+    fn kfunc(&self, _: &str) -> Option<&KfuncDecl> {
         None
     }
 

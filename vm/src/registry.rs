@@ -1,4 +1,5 @@
-//! The registry: whole definitions of helpers, map types and program types, as values.
+//! The registry: whole definitions of helpers, kernel functions, map types and program types, as
+//! values.
 //!
 //! A definition is a description, which verifier and tools read through
 //! [`Platform`], and a behaviour, which only the engines call.
@@ -11,6 +12,7 @@ use crate::world::World;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use ubpf_abi::helper::{HelperDecl, HelperId};
+use ubpf_abi::kfunc::KfuncDecl;
 use ubpf_abi::map::{MapDef, MapOp, MapType, MapTypeDecl};
 use ubpf_abi::platform::Platform;
 use ubpf_abi::prog_type::{ProgType, ProgTypeDecl};
@@ -32,6 +34,16 @@ impl HelperDef {
     pub fn is_emulated(&self) -> bool {
         self.body.is_some() || self.decl.map_op == Some(MapOp::TailCall)
     }
+}
+
+/// A kernel function: what it is and what it does.
+#[derive(Clone, Copy)]
+pub struct KfuncDef {
+    /// Description.
+    pub decl: KfuncDecl,
+    /// Behaviour; `None` where only the description is known, so that programs can be verified
+    /// but not run.
+    pub body: Option<HelperFn>,
 }
 
 /// How a map is made.
@@ -63,6 +75,7 @@ pub struct ProgTypeDef {
 #[derive(Clone, Default)]
 pub struct Registry {
     helpers: BTreeMap<HelperId, HelperDef>,
+    kfuncs: BTreeMap<&'static str, KfuncDef>,
     map_types: BTreeMap<MapType, MapTypeDef>,
     prog_types: BTreeMap<ProgType, ProgTypeDef>,
     /// Types whose programs can be verified, but not run.
@@ -79,6 +92,12 @@ impl Registry {
     /// Adds a helper, replacing one with the same number.
     pub fn add_helper(&mut self, def: HelperDef) -> &mut Self {
         self.helpers.insert(def.decl.id, def);
+        self
+    }
+
+    /// Adds a kernel function, replacing one of the same name.
+    pub fn add_kfunc(&mut self, def: KfuncDef) -> &mut Self {
+        self.kfuncs.insert(def.decl.name, def);
         self
     }
 
@@ -104,6 +123,7 @@ impl Registry {
     /// Takes out what this kernel does not have yet.
     pub fn restrict_to(&mut self, kernel: Kernel) -> &mut Self {
         self.helpers.retain(|_, def| kernel.has(def.decl.since));
+        self.kfuncs.retain(|_, def| kernel.has(def.decl.since));
         self.map_types.retain(|map_type, _| kernel.has(map_type.since()));
         self.prog_types.retain(|prog_type, _| kernel.has(prog_type.since()));
         self.described.retain(|prog_type, _| kernel.has(prog_type.since()));
@@ -114,6 +134,12 @@ impl Registry {
     #[must_use]
     pub fn helper_def(&self, id: HelperId) -> Option<&HelperDef> {
         self.helpers.get(&id)
+    }
+
+    /// The kernel function of this name.
+    #[must_use]
+    pub fn kfunc_def(&self, name: &str) -> Option<&KfuncDef> {
+        self.kfuncs.get(name)
     }
 
     /// The map type's definition.
@@ -131,6 +157,11 @@ impl Registry {
     /// All helpers by number.
     pub fn helpers(&self) -> impl Iterator<Item = &HelperDef> {
         self.helpers.values()
+    }
+
+    /// All kernel functions by name.
+    pub fn kfuncs(&self) -> impl Iterator<Item = &KfuncDef> {
+        self.kfuncs.values()
     }
 
     /// All map types by number.
@@ -152,6 +183,10 @@ impl Registry {
 impl Platform for Registry {
     fn helper(&self, id: HelperId) -> Option<&HelperDecl> {
         self.helpers.get(&id).map(|d| &d.decl)
+    }
+
+    fn kfunc(&self, name: &str) -> Option<&KfuncDecl> {
+        self.kfuncs.get(name).map(|d| &d.decl)
     }
 
     fn map_type(&self, map_type: MapType) -> Option<&MapTypeDecl> {

@@ -205,3 +205,36 @@ macro_rules! describe {
         }
     };
 }
+
+/// Describes a kernel function without a body: its name, the kernel that brought it, what it
+/// does, the sets it is registered in, then further fields of
+/// [`KfuncDecl`](ubpf_abi::kfunc::KfuncDecl). The kernel's BTF has its prototype.
+///
+/// ```
+/// use ubpf_abi::kfunc::{KfuncFlag, KfuncSet};
+/// use ubpf_vm::{kfunc, registry::KfuncDef};
+///
+/// pub const KEY_PUT: KfuncDef = kfunc!(
+///     bpf_key_put, since 6.1, "Gives a reference to a key back.",
+///     &[KfuncSet::Syscall], flags: &[KfuncFlag::Release],
+/// );
+/// assert!(KEY_PUT.decl.has(KfuncFlag::Release));
+/// ```
+#[macro_export]
+macro_rules! kfunc {
+    ($name:ident, since $since:literal, $doc:literal, $sets:expr
+        $(, $field:ident: $value:expr)* $(,)?) => {
+        $crate::registry::KfuncDef {
+            decl: ::ubpf_abi::kfunc::KfuncDecl {
+                $($field: $value,)*
+                ..::ubpf_abi::kfunc::KfuncDecl::new(
+                    stringify!($name),
+                    $doc,
+                    $crate::call::version(stringify!($since)),
+                    $sets,
+                )
+            },
+            body: None,
+        }
+    };
+}
