@@ -71,6 +71,9 @@ traps! {
     /// A field of the context was accessed in a way its layout does not allow; `info` is the
     /// address.
     CtxAccess = 14, "access not allowed by the context's layout";
+    /// What the verifier proved does not hold; `size` is the number of the register, `info` its
+    /// value.
+    Disproved = 15, "the verifier was wrong";
 }
 
 /// A run-time fault: what, where, and one operand whose meaning [`TrapKind`] gives.
@@ -78,7 +81,7 @@ traps! {
 pub struct Trap {
     /// What happened.
     pub kind: TrapKind,
-    /// Bytes accessed, for memory faults; otherwise 0.
+    /// Bytes accessed, for memory faults; a register's number, for disproved claims; otherwise 0.
     pub size: u32,
     /// Instruction that faulted, in the linked program's slots.
     pub pc: Pc,
@@ -143,6 +146,9 @@ impl fmt::Display for Trap {
                 self.info >> 8,
                 self.pc
             ),
+            TrapKind::Disproved => {
+                write!(f, "{text}: r{} is {:#x}, insn {}", self.size, self.info, self.pc)
+            }
             TrapKind::BadCallTarget | TrapKind::Thrown => {
                 write!(f, "{text}: {:#x}, insn {}", self.info, self.pc)
             }

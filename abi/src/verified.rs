@@ -7,8 +7,9 @@
 //! on every execution. [`Claims`] are everything that the walk believes of registers, kept on
 //! request and for one purpose: to be held against executions, which shows where the verifier errs.
 
+use crate::limits::STACK_BYTES;
 use crate::map::MapId;
-use crate::program::{Program, SubprogId};
+use crate::program::Program;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use ubpf_isa::{Pc, Reg, RegSet};
@@ -51,7 +52,7 @@ impl Verified {
 pub struct Facts {
     /// One entry a slot of the program.
     pub insns: Vec<InsnFacts>,
-    /// One entry a subprogram, in the order of their code.
+    /// The subprograms, by ascending start.
     pub subprogs: Vec<SubprogFacts>,
     /// Helper calls of which more is known, by ascending place.
     pub calls: Vec<CallFacts>,
@@ -68,10 +69,12 @@ impl Facts {
         self.insns.get(pc.index()).copied().unwrap_or(InsnFacts::NOTHING)
     }
 
-    /// What holds of a subprogram.
+    /// What holds of the subprogram that begins at `start`.
     #[must_use]
-    pub fn subprog(&self, id: SubprogId) -> SubprogFacts {
-        self.subprogs.get(id.0 as usize).copied().unwrap_or(SubprogFacts::NOTHING)
+    pub fn subprog(&self, start: Pc) -> SubprogFacts {
+        let found = self.subprogs.binary_search_by_key(&start, |subprog| subprog.start);
+        let nothing = SubprogFacts { start, ..SubprogFacts::NOTHING };
+        found.ok().map_or(nothing, |at| self.subprogs[at])
     }
 
     /// What is known of the helper call at `pc`.
@@ -216,6 +219,8 @@ impl Region {
 /// What holds of one subprogram.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SubprogFacts {
+    /// Its first instruction.
+    pub start: Pc,
     /// Bytes below its `r10` that are accessed, by whomever; a multiple of 8.
     pub stack_bytes: u16,
     /// Some byte of its stack may be read before it is written, so the stack must be cleared on
@@ -226,7 +231,7 @@ pub struct SubprogFacts {
 impl SubprogFacts {
     /// Nothing is known.
     pub const NOTHING: Self =
-        Self { stack_bytes: crate::limits::STACK_BYTES as u16, reads_uninit: true };
+        Self { start: Pc(0), stack_bytes: STACK_BYTES as u16, reads_uninit: true };
 }
 
 /// What is known of one helper call.

@@ -84,21 +84,19 @@ struct Pending {
 ///
 /// # Errors
 /// The first rule that a path breaks.
-pub fn explore(
-    cx: &Cx<'_>,
-    stats: &mut Stats,
-    log: Option<&mut Log>,
-) -> Result<Reached, Rejection> {
+pub fn explore(cx: &Cx<'_>, stats: &mut Stats, log: Option<&mut Log>) -> Result<Walked, Rejection> {
     let mut walk = Walk::new(cx, log);
     let result = walk.run();
     *stats = walk.stats;
-    result.map(|()| Reached { slots: walk.reached })
+    result.map(|()| Walked { reached: walk.reached, found: walk.found })
 }
 
-/// Which slots some path reaches.
-pub struct Reached {
-    /// By slot.
-    pub slots: Vec<bool>,
+/// What a walk found out that found no rule broken.
+pub struct Walked {
+    /// Which slots some path reaches.
+    pub reached: Vec<bool>,
+    /// The rest.
+    pub found: Found,
 }
 
 struct Walk<'a, 'l> {
@@ -138,7 +136,7 @@ impl<'a, 'l> Walk<'a, 'l> {
             pending: Vec::new(),
             reached: vec![false; cx.text.len()],
             loops: Vec::new(),
-            found: Found::new(cx.text.subprogs()),
+            found: Found::new(cx.text),
             stats: Stats::default(),
             alive: 0,
             jumps: 0,

@@ -18,6 +18,7 @@ mod converge;
 mod cx;
 pub mod domain;
 mod explore;
+mod facts;
 mod liveness;
 mod log;
 mod maps;
@@ -42,7 +43,7 @@ use log::Log;
 use std::sync::Arc;
 use ubpf_abi::platform::Platform;
 use ubpf_abi::program::Program;
-use ubpf_abi::verified::{Facts, InsnFacts, Verified};
+use ubpf_abi::verified::Verified;
 
 /// The outcome of a verification.
 #[derive(Debug)]
@@ -89,12 +90,11 @@ fn judge(
         cx::Cx { program, text: &text, cfg: &cfg, live: &live, platform, decl, options, target };
     subprogs::check_results(&cx)?;
     maps::check(&cx)?;
-    let reached = explore::explore(&cx, stats, log)?;
-    let insns =
-        reached.slots.into_iter().map(|reached| InsnFacts { reached, ..InsnFacts::default() });
-    let facts = Facts { insns: insns.collect(), ..Facts::default() };
+    let walked = explore::explore(&cx, stats, log)?;
+    let facts = facts::gather(&cx, &walked, stats);
     // SAFETY: exploration walked every path from the entry and checked each instruction's
-    // obligations in every state that reaches it, and returned no rejection.
+    // obligations in every state that reaches it, and returned no rejection. The facts hold on
+    // every execution, for the reasons that `facts` gives.
     #[allow(unsafe_code)]
     let verified = unsafe { Verified::assume(Arc::clone(program), facts) };
     Ok(verified)

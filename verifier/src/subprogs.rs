@@ -5,8 +5,10 @@
 //! then followed in the code, taken or not, and their frames added up.
 
 use crate::cx::Cx;
+use crate::facts::Seen;
 use crate::prototype;
 use crate::reason::{CallReason, Rejection};
+use crate::text::Text;
 use ubpf_abi::limits::{MAX_CALL_FRAMES, STACK_BYTES, TAIL_CALL_STACK_BYTES};
 use ubpf_abi::map::MapOp;
 use ubpf_abi::prog_type::ProgType;
@@ -19,10 +21,12 @@ const FRAME_ALIGN: u32 = 16;
 /// allows it.
 const PRIVATE_STACK_MIN: u32 = 64;
 
-/// What is known of each subprogram.
+/// What the walk found out beside its verdict.
 #[derive(Debug, Default)]
 pub struct Found {
     each: Vec<Subprog>,
+    /// Of each instruction.
+    pub seen: Seen,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -35,10 +39,16 @@ struct Subprog {
 }
 
 impl Found {
-    /// Nothing yet, of `count` subprograms.
+    /// Nothing yet, of this code.
     #[must_use]
-    pub fn new(count: usize) -> Self {
-        Self { each: vec![Subprog::default(); count] }
+    pub fn new(text: &Text) -> Self {
+        Self { each: vec![Subprog::default(); text.subprogs()], seen: Seen::new(text.len()) }
+    }
+
+    /// Bytes of its stack that some path uses.
+    #[must_use]
+    pub fn stack_bytes(&self, id: SubprogId) -> u32 {
+        self.get(id).stack_bytes
     }
 
     fn at(&mut self, id: SubprogId) -> Option<&mut Subprog> {

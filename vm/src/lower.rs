@@ -2,29 +2,34 @@
 //!
 //! The one place where references become addresses and calls become targets, and where the
 //! checks are decided: an unverified program becomes checked code, and only a
-//! [`Verified`] one code without checks.
+//! [`Verified`] one code without checks and without what no path reaches.
 //!
 //! ```text
 //!  slots ──decode──▶ insns ──boundaries──▶ subprograms ──resolve──▶ ops
 //! ```
 
+mod shape;
+mod stack;
+
 use crate::code::{
-    Code, HelperIndex, HelperTarget, MAX_FUNCS, MemMode, Op, OpIndex, Proved, Subprog, func_addr,
+    Code, HelperIndex, HelperTarget, KnownCall, MAX_FUNCS, MemMode, Op, OpIndex, Proved, Subprog,
+    func_addr,
 };
 use crate::mem::GuestAddr;
 use crate::registry::Registry;
 use crate::world::World;
-use std::collections::BTreeSet;
+use shape::{Placed, Shape};
+use std::borrow::Cow;
 use std::sync::Arc;
 use ubpf_abi::TrapKind;
 use ubpf_abi::helper::HelperId;
 use ubpf_abi::kernel::Version;
-use ubpf_abi::limits::{MAX_PROCESSED_INSNS, STACK_BYTES};
+use ubpf_abi::limits::MAX_PROCESSED_INSNS;
 use ubpf_abi::map::{MapId, MapOp};
 use ubpf_abi::object::ExternId;
-use ubpf_abi::program::{Program, SubprogId};
-use ubpf_abi::verified::Verified;
-use ubpf_isa::{CallTarget, DecodeError, Flow, Imm64, Insn, Operand, Pc, Reg, RegSet, decode};
+use ubpf_abi::program::Program;
+use ubpf_abi::verified::{CallFacts, Facts, Verified};
+use ubpf_isa::{CallTarget, DecodeError, Imm64, Insn, Pc, Reg, RegSet};
 
 /// Where a program will run: what its references mean.
 #[derive(Clone, Copy)]
@@ -43,20 +48,20 @@ pub struct Target<'a> {
 /// # Errors
 /// [`LowerError`] when it is no executable program or refers to what does not exist.
 pub fn lower(program: &Arc<Program>, target: Target<'_>) -> Result<Code, LowerError> {
-    lower_as(program, target, MemMode::Checked)
+    lower_as(program, target, MemMode::Checked, None)
 }
 
-/// Lowers a verified program: accesses are trusted, and confined to the cage when `caged`.
+/// Lowers a verified program: what no path reaches is left out, and accesses are trusted as far
+/// as `mode` says. With claims to be held against executions nothing is left out.
 ///
 /// # Errors
 /// [`LowerError`] when it refers to what does not exist in this world.
 pub fn lower_verified(
     verified: &Verified,
     target: Target<'_>,
-    caged: bool,
+    mode: MemMode,
 ) -> Result<Code, LowerError> {
-    let mode = if caged { MemMode::Caged } else { MemMode::Proved };
-    lower_as(verified.program(), target, mode)
+    lower_as(verified.program(), target, mode, Some(verified.facts()))
 }
 
 /// Why a program cannot be lowered, and at which instruction.
@@ -183,184 +188,60 @@ fn at(pc: Pc) -> impl Fn(LowerErrorKind) -> LowerError {
     move |kind| LowerError { pc, kind }
 }
 
-fn lower_as(program: &Arc<Program>, target: Target<'_>, mode: MemMode) -> Result<Code, LowerError> {
-    let shape = Shape::of(program)?;
-    let mut lowering = Lowering { program, target, shape: &shape, helpers: Vec::new() };
+fn lower_as(
+    program: &Arc<Program>,
+    target: Target<'_>,
+    mode: MemMode,
+    facts: Option<&Facts>,
+) -> Result<Code, LowerError> {
+    let mut shape = Shape::of(program)?;
+    // What is to be held against executions must be there to be executed.
+    let trusted = facts.filter(|facts| facts.claims.is_none());
+    if let Some(facts) = trusted {
+        shape.drop_dead(facts);
+    }
+    let (helpers, facts) = (Vec::new(), facts.map_or(Cow::default(), Cow::Borrowed));
+    let mut lowering = Lowering { program, target, shape: &shape, trusted, helpers };
     let mut ops = Vec::with_capacity(shape.insns.len());
-    for &(pc, insn) in &shape.insns {
-        ops.push(lowering.op(pc, insn).map_err(at(pc))?);
+    for placed in &shape.insns {
+        ops.push(lowering.op(placed).map_err(at(placed.pc))?);
     }
     let helpers = lowering.helpers;
-    let subprogs = shape.subprogs(&ops);
-    let pcs = shape.insns.iter().map(|&(pc, _)| pc).collect();
-    let (program, proved) = (Arc::clone(program), Proved::default());
-    Ok(Code { program, mode, ops, pcs, subprogs, helpers, proved })
+    let subprogs = subprogs(&shape, &ops, &facts);
+    let pcs: Vec<Pc> = shape.insns.iter().map(|placed| placed.pc).collect();
+    let proved = proved(&facts, &pcs, target);
+    Ok(Code { program: Arc::clone(program), mode, ops, pcs, subprogs, helpers, proved })
 }
 
-/// The instructions of a program and where its functions begin.
-struct Shape {
-    insns: Vec<(Pc, Insn)>,
-    /// For each slot, the instruction that begins there.
-    begins: Vec<Option<OpIndex>>,
-    /// First slots of the functions, ascending.
-    starts: Vec<Pc>,
+fn subprogs(shape: &Shape, ops: &[Op], facts: &Facts) -> Vec<Subprog> {
+    let ends = shape.starts().skip(1).map(|(_, start)| start);
+    let ends = ends.chain([OpIndex(ops.len() as u32)]);
+    let subprog = |((pc, start), end): ((Pc, OpIndex), OpIndex)| {
+        let body = ops.get(start.index()..end.index()).unwrap_or_default();
+        let known = facts.subprog(pc);
+        // Not 0 where it is used at all: it then has a place.
+        let used = u32::from(known.stack_bytes).max(8);
+        let stack_bytes = stack::stack_bytes(body).min(used);
+        Subprog { start, stack_bytes, clear: known.reads_uninit }
+    };
+    shape.starts().zip(ends).map(subprog).collect()
 }
 
-impl Shape {
-    fn of(program: &Program) -> Result<Self, LowerError> {
-        let slots = &program.slots;
-        if slots.is_empty() {
-            return Err(at(Pc(0))(LowerErrorKind::Empty));
-        }
-        if slots.len() > MAX_PROCESSED_INSNS as usize {
-            let kind = LowerErrorKind::TooLong { slots: slots.len() };
-            return Err(at(Pc(0))(kind));
-        }
-        let mut shape = Self {
-            insns: Vec::with_capacity(slots.len()),
-            begins: vec![None; slots.len()],
-            starts: Vec::new(),
-        };
-        shape.decode(program)?;
-        shape.find_starts(program)?;
-        shape.check_flow()?;
-        Ok(shape)
+/// What the facts say of the ops that the instructions at `pcs` became.
+fn proved(facts: &Facts, pcs: &[Pc], target: Target<'_>) -> Proved {
+    if facts.insns.is_empty() {
+        return Proved::default();
     }
-
-    fn decode(&mut self, program: &Program) -> Result<(), LowerError> {
-        let mut slot = 0;
-        while let Some(rest) = program.slots.get(slot..).filter(|rest| !rest.is_empty()) {
-            let pc = Pc(slot as u32);
-            let insn = decode(rest).map_err(|e| at(pc)(e.into()))?;
-            self.begins[slot] = Some(OpIndex(self.insns.len() as u32));
-            self.insns.push((pc, insn));
-            slot += insn.slots() as usize;
-        }
-        Ok(())
-    }
-
-    /// Functions begin where the linker says and, as in the kernel, wherever one is called or
-    /// has its address taken.
-    fn find_starts(&mut self, program: &Program) -> Result<(), LowerError> {
-        let mut starts: BTreeSet<Pc> = program.subprogs.iter().map(|s| s.start).collect();
-        starts.insert(Pc(0));
-        starts.retain(|start| start.index() < program.slots.len());
-        for &(pc, insn) in &self.insns {
-            if let Some(off) = insn.subprog() {
-                starts.insert(self.target(pc, off).map_err(at(pc))?);
-            }
-        }
-        if let Some(&wide) = starts.iter().find(|s| self.begins[s.index()].is_none()) {
-            return Err(at(wide)(LowerErrorKind::TargetInWideLoad { target: wide }));
-        }
-        if starts.len() > MAX_FUNCS as usize {
-            return Err(at(Pc(0))(LowerErrorKind::TooManySubprogs));
-        }
-        self.starts = starts.into_iter().collect();
-        Ok(())
-    }
-
-    /// No path leaves a function but by a call or an exit.
-    fn check_flow(&self) -> Result<(), LowerError> {
-        for (index, &(pc, insn)) in self.insns.iter().enumerate() {
-            let home = self.subprog_at(pc);
-            let flow = insn.flow();
-            if let Flow::Jump(off) | Flow::Branch(off) = flow {
-                let target = self.target(pc, off).map_err(at(pc))?;
-                if self.subprog_at(target) != home {
-                    return Err(at(pc)(LowerErrorKind::TargetInOtherSubprog { target }));
-                }
-            }
-            let next = self.insns.get(index + 1).map(|&(next, _)| self.subprog_at(next));
-            if flow.falls_through() && next != Some(home) {
-                return Err(at(pc)(LowerErrorKind::FallsOff));
-            }
-        }
-        Ok(())
-    }
-
-    fn target(&self, pc: Pc, off: i32) -> Result<Pc, LowerErrorKind> {
-        let target = pc.target(off).filter(|target| target.index() < self.begins.len());
-        let target = target.ok_or(LowerErrorKind::TargetOutside { off })?;
-        match self.begins[target.index()] {
-            Some(_) => Ok(target),
-            None => Err(LowerErrorKind::TargetInWideLoad { target }),
-        }
-    }
-
-    fn target_op(&self, pc: Pc, off: i32) -> Result<OpIndex, LowerErrorKind> {
-        let target = self.target(pc, off)?;
-        self.begins[target.index()].ok_or(LowerErrorKind::TargetInWideLoad { target })
-    }
-
-    /// The function that a slot belongs to.
-    fn subprog_at(&self, pc: Pc) -> SubprogId {
-        let after = self.starts.partition_point(|start| *start <= pc);
-        SubprogId(after.saturating_sub(1) as u32)
-    }
-
-    fn subprogs(&self, ops: &[Op]) -> Vec<Subprog> {
-        let starts: Vec<OpIndex> =
-            self.starts.iter().filter_map(|start| self.begins[start.index()]).collect();
-        let ends = starts.iter().skip(1).copied().chain([OpIndex(ops.len() as u32)]);
-        starts
-            .iter()
-            .zip(ends)
-            .map(|(&start, end)| {
-                let body = ops.get(start.index()..end.index()).unwrap_or_default();
-                Subprog { start, stack_bytes: stack_bytes(body), clear: true }
-            })
-            .collect()
-    }
-}
-
-/// Bytes below `r10` that these ops can reach: exact while `r10` is only the base of accesses,
-/// all of the frame once its value goes elsewhere, and 0 only where `r10` is never used.
-fn stack_bytes(ops: &[Op]) -> u32 {
-    let mut deepest = 0;
-    for op in ops {
-        let off = match *op {
-            Op::Load { base: Reg::FP, off, .. }
-            | Op::LoadAcquire { base: Reg::FP, off, .. }
-            | Op::Store { base: Reg::FP, off, src: Operand::Imm(_), .. } => off,
-            Op::Store { base: Reg::FP, off, src: Operand::Reg(src), .. }
-            | Op::Atomic { base: Reg::FP, off, src, .. }
-            | Op::StoreRelease { base: Reg::FP, off, src, .. }
-                if src != Reg::FP =>
-            {
-                off
-            }
-            _ if uses_fp(op) => return STACK_BYTES,
-            _ => continue,
-        };
-        deepest = deepest.max(off.min(-1).unsigned_abs().into());
-    }
-    u32::next_multiple_of(deepest, 8).min(STACK_BYTES)
-}
-
-fn uses_fp(op: &Op) -> bool {
-    let is_fp = |operand: &Operand| *operand == Operand::Reg(Reg::FP);
-    match op {
-        Op::Alu { dst, src, .. } | Op::Branch { dst, src, .. } => *dst == Reg::FP || is_fp(src),
-        Op::Mov { src, .. } => is_fp(src),
-        Op::MovSx { src, .. } => *src == Reg::FP,
-        Op::Store { base, src, .. } => *base == Reg::FP || is_fp(src),
-        Op::Load { base, .. } | Op::LoadAcquire { base, .. } => *base == Reg::FP,
-        Op::Atomic { base, src, .. } | Op::StoreRelease { base, src, .. } => {
-            *base == Reg::FP || *src == Reg::FP
-        }
-        Op::LoadPacket { index, .. } => *index == Some(Reg::FP),
-        Op::CallReg { target } => *target == Reg::FP,
-        Op::Neg { .. }
-        | Op::Swap { .. }
-        | Op::Const { .. }
-        | Op::Jump { .. }
-        | Op::MayGoto { .. }
-        | Op::CallHelper { .. }
-        | Op::CallSubprog { .. }
-        | Op::TailCall
-        | Op::Exit
-        | Op::Trap { .. } => false,
+    let known = |call: &CallFacts| {
+        let op = OpIndex(pcs.binary_search(&call.pc).ok()? as u32);
+        let addr = target.maps.get(call.map.index()).copied().flatten()?;
+        Some(KnownCall { op, map: call.map, addr, key: call.key })
+    };
+    Proved {
+        facts: pcs.iter().map(|&pc| facts.insn(pc)).collect(),
+        calls: facts.calls.iter().filter_map(known).collect(),
+        max_insns: facts.max_insns,
+        claims: facts.claims.clone(),
     }
 }
 
@@ -369,11 +250,17 @@ struct Lowering<'a> {
     program: &'a Program,
     target: Target<'a>,
     shape: &'a Shape,
+    /// What may be relied on.
+    trusted: Option<&'a Facts>,
     helpers: Vec<HelperTarget>,
 }
 
 impl Lowering<'_> {
-    fn op(&mut self, pc: Pc, insn: Insn) -> Result<Op, LowerErrorKind> {
+    fn op(&mut self, placed: &Placed) -> Result<Op, LowerErrorKind> {
+        let Placed { pc, insn, dead } = *placed;
+        if dead {
+            return Ok(Op::Trap { kind: TrapKind::Disproved });
+        }
         if (insn.defs() & RegSet::of(Reg::FP)) != RegSet::EMPTY {
             return Err(LowerErrorKind::WritesFramePointer);
         }
@@ -398,7 +285,11 @@ impl Lowering<'_> {
             Insn::LdInd { size, src, imm } => Op::LoadPacket { size, index: Some(src), imm },
             Insn::Jump { off, .. } => Op::Jump { target: target(off)? },
             Insn::Branch { op, width, dst, src, off } => {
-                Op::Branch { op, width, dst, src, target: target(off.into())? }
+                match self.trusted.and_then(|facts| facts.insn(pc).taken) {
+                    None => Op::Branch { op, width, dst, src, target: target(off.into())? },
+                    // It counts as an instruction still.
+                    Some(taken) => Op::Jump { target: target(if taken { off.into() } else { 0 })? },
+                }
             }
             Insn::MayGoto { off } => Op::MayGoto { target: target(off.into())? },
             Insn::AddrSpaceCast { .. } => {

@@ -36,8 +36,10 @@ impl Step<'_> {
         };
         if let Some(taken) = decide(op, width, &a, &b) {
             self.demand_operands(dst, src);
+            self.found.seen.branch(self.pc, Some(taken));
             return Ok(Next::Go(if taken { target } else { next }));
         }
+        self.found.seen.branch(self.pc, None);
         let mut taken = Box::new(self.state.clone());
         if let (Reg::Number(x), Reg::Number(y)) = (&a, &b) {
             refine_numbers(self.state, op, width, false, (dst, x), (src, y));

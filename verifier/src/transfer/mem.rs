@@ -5,6 +5,7 @@ use super::Step;
 use super::typed::Object;
 use crate::Privilege;
 use crate::domain::Tnum;
+use crate::facts;
 use crate::reason::{Direction, MemoryReason, NotMemory, R, Reason, Region, Var};
 use crate::state::reg::Extent;
 use crate::state::stack::{Byte, Fill, FillError, Span};
@@ -103,6 +104,8 @@ impl Step<'_> {
         match self.read(at.base)? {
             Reg::Pointer(p) => {
                 self.check_alignment(&p, at, false)?;
+                let region = facts::region(&p, at.off, self.state.depth());
+                self.found.seen.access(self.pc, region);
                 Ok(p)
             }
             Reg::Number(_) | Reg::Uninit => {

@@ -7,6 +7,7 @@ use ubpf_abi::btf::BtfId;
 use ubpf_abi::helper::HelperDecl;
 use ubpf_abi::object::{Extern, ExternKind, FailedRelo};
 use ubpf_abi::prog_type::ProgType;
+use ubpf_abi::program::SubprogId;
 use ubpf_isa::assemble;
 
 /// Two maps, the second without a value whose address could be taken.

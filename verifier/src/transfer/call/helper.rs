@@ -3,12 +3,14 @@
 
 use super::super::{Next, Step};
 use super::clobber;
+use crate::facts;
 use crate::reason::{CallReason, Given, HelperName, R, Reason, Region};
 use crate::state::stack::{Byte, Span};
 use crate::state::{MapRef, PtrTo, RefId, Reg};
-use ubpf_abi::helper::{CallbackKind, HelperDecl, HelperId};
+use ubpf_abi::helper::{ArgKind, CallbackKind, HelperDecl, HelperId};
 use ubpf_abi::map::{MapFlags, MapOp};
 use ubpf_abi::program::SubprogId;
+use ubpf_abi::verified;
 use ubpf_isa::{Pc, Reg as Name};
 
 /// The registers of arguments.
@@ -43,6 +45,9 @@ impl Step<'_> {
         let mut passed = Passed::default();
         for index in 0..decl.args.len().min(ARGS.len()) {
             self.argument(decl, name, index, &mut passed)?;
+        }
+        if let Some(map) = passed.map {
+            self.found.seen.map_call(self.pc, map, self.key_region(decl));
         }
         self.check_map_use(decl, &passed)?;
         if let Some((depth, span)) = passed.filled {
@@ -144,6 +149,13 @@ impl Step<'_> {
         } else {
             Err(CallReason::MapOp { map_type, helper }.into())
         }
+    }
+
+    /// The memory that the key lies in.
+    fn key_region(&self, decl: &HelperDecl) -> verified::Region {
+        let key = ARGS.iter().zip(decl.args).find(|(_, arg)| arg.kind == ArgKind::MapKey);
+        let pointer = key.and_then(|(reg, _)| self.frame().regs[reg.index()].pointer());
+        pointer.map(|p| facts::region(p, 0, self.state.depth())).unwrap_or_default()
     }
 
     fn release_passed(&mut self, helper: HelperName, passed: &Passed) -> Result<(), Reason> {
