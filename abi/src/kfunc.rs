@@ -111,7 +111,10 @@ impl KfuncSet {
             | ProgType::SkReuseport
             | ProgType::FlowDissector
             | ProgType::Ext
-            | ProgType::SkLookup => return None,
+            | ProgType::SkLookup
+            | ProgType::Classic
+            | ProgType::Seccomp
+            | ProgType::Host(_) => return None,
         })
     }
 }

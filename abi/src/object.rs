@@ -12,6 +12,7 @@ use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use ubpf_isa::Slot;
+use ubpf_isa::cbpf::SockFilter;
 
 /// An object file, parsed.
 #[derive(Clone, Debug, Default)]
@@ -87,6 +88,9 @@ pub struct Function {
     pub global: bool,
     /// Code, as in the file, CO-RE relocations applied.
     pub slots: Vec<Slot>,
+    /// In place of code: a classic filter, which linking checks and translates for the type that
+    /// it is to run as.
+    pub classic: Option<Arc<[SockFilter]>>,
     /// References to other symbols, by ascending slot.
     pub refs: Vec<Ref>,
     /// Source lines, by ascending slot relative to the function's start.

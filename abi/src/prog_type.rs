@@ -4,29 +4,34 @@ pub use crate::attach_type::AttachType;
 use crate::ctx::CtxLayout;
 use crate::helper::{HelperDecl, HelperGroup};
 use crate::kernel::Version;
+use alloc::borrow::Cow;
+use alloc::format;
 use core::fmt;
 
 macro_rules! prog_types {
     ($($(#[$doc:meta])* $variant:ident = $id:literal, $name:literal, $major:literal . $minor:literal;)*) => {
-        /// `enum bpf_prog_type`, with the kernel's numbers.
+        /// `enum bpf_prog_type`, and what has programs without being one of it.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        #[repr(u32)]
-        pub enum ProgType { $($(#[$doc])* $variant = $id,)* }
+        pub enum ProgType {
+            $($(#[$doc])* $variant,)*
+            /// A type of a host's own, by a number that the host chooses.
+            Host(u16),
+        }
 
         impl ProgType {
-            /// Every type, by ascending number.
+            /// Every type but a host's, the kernel's by ascending number.
             pub const ALL: &'static [Self] = &[$(Self::$variant,)*];
 
-            /// The type with this number.
+            /// The kernel's number; 0, `BPF_PROG_TYPE_UNSPEC`, for types that bpf(2) does not load.
             #[must_use]
-            pub const fn from_id(id: u32) -> Option<Self> {
-                match id { $($id => Some(Self::$variant),)* _ => None }
+            pub const fn id(self) -> u32 {
+                match self { $(Self::$variant => $id,)* Self::Host(_) => 0 }
             }
 
             /// The name bpftool and libbpf use, such as `sched_cls`.
             #[must_use]
             pub const fn name(self) -> &'static str {
-                match self { $(Self::$variant => $name,)* }
+                match self { $(Self::$variant => $name,)* Self::Host(_) => "host" }
             }
 
             /// The type with that name.
@@ -35,10 +40,13 @@ macro_rules! prog_types {
                 Self::ALL.iter().copied().find(|t| t.name() == name)
             }
 
-            /// The kernel that brought it.
+            /// The kernel that brought it; none brought a host's.
             #[must_use]
             pub const fn since(self) -> Version {
-                match self { $(Self::$variant => Version::new($major, $minor),)* }
+                match self {
+                    $(Self::$variant => Version::new($major, $minor),)*
+                    Self::Host(_) => Version::new(0, 0),
+                }
             }
         }
     };
@@ -109,6 +117,18 @@ prog_types! {
     Syscall = 31, "syscall", 5 . 14;
     /// Netfilter hook.
     Netfilter = 32, "netfilter", 6 . 4;
+    /// Classic BPF on packets, as tcpdump compiles it and sockets take it.
+    Classic = 0, "cbpf", 2 . 1;
+    /// Classic BPF on system calls.
+    Seccomp = 0, "seccomp", 3 . 5;
+}
+
+impl ProgType {
+    /// The type with this number of the kernel's.
+    #[must_use]
+    pub fn from_id(id: u32) -> Option<Self> {
+        Self::ALL.iter().copied().find(|t| id != 0 && t.id() == id)
+    }
 }
 
 impl fmt::Display for ProgType {
@@ -163,6 +183,68 @@ pub enum PacketLayer {
     Link,
     /// At the IP header.
     Network,
+    /// Wherever the capture begins, whatever its link type: there may be no Ethernet header.
+    Captured,
+}
+
+/// What becomes of a packet that a program has returned on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Fate {
+    /// It goes on its way.
+    Pass,
+    /// It ends here.
+    Drop,
+    /// It goes back out where it came in.
+    Bounce,
+    /// It goes where the program says.
+    Redirect,
+}
+
+/// What return values mean.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdicts {
+    /// They are numbers.
+    Numbers,
+    /// Some have names: value, name, and what it does to a packet.
+    Named(&'static [(i32, &'static str, Fate)]),
+    /// So many bytes of the packet, or all that it has, go on; 0 drops it.
+    Length,
+    /// An action in the upper half and data for it in the lower one: the action's number, its
+    /// name, and whether the data says more, such as which error.
+    Actions(&'static [(u32, &'static str, bool)]),
+}
+
+impl Verdicts {
+    /// The name of a return value, with the data that belongs to it: `XDP_PASS`, `ERRNO(13)`.
+    #[must_use]
+    pub fn name(&self, retval: u32) -> Option<Cow<'static, str>> {
+        match self {
+            Self::Numbers => None,
+            Self::Named(_) => self.named(retval).map(|(name, _)| name.into()),
+            Self::Length => Some(if retval == 0 { "drop" } else { "keep" }.into()),
+            Self::Actions(actions) => {
+                let (action, data) = (retval & 0xffff_0000, retval & 0xffff);
+                let (_, name, says_more) = actions.iter().find(|row| row.0 == action)?;
+                Some(if *says_more { format!("{name}({data})").into() } else { (*name).into() })
+            }
+        }
+    }
+
+    /// What a return value does to a packet, where that is known.
+    #[must_use]
+    pub fn fate(&self, retval: u32) -> Option<Fate> {
+        match self {
+            Self::Numbers | Self::Actions(_) => None,
+            Self::Named(_) => self.named(retval).map(|(_, fate)| fate),
+            Self::Length => Some(if retval == 0 { Fate::Drop } else { Fate::Pass }),
+        }
+    }
+
+    fn named(&self, retval: u32) -> Option<(&'static str, Fate)> {
+        let Self::Named(rows) = self else { return None };
+        let row = rows.iter().find(|(value, ..)| value.cast_unsigned() == retval);
+        row.map(|&(_, name, fate)| (name, fate))
+    }
 }
 
 /// What a program type is to everybody but the code that runs it.
@@ -182,8 +264,8 @@ pub struct ProgTypeDecl {
     pub helpers: &'static [HelperGroup],
     /// Values it may return, where [`ProgTypeDecl::hooks`] says nothing else.
     pub ret: RetRange,
-    /// Names of return values, such as 2 = `XDP_PASS`.
-    pub ret_names: &'static [(i32, &'static str)],
+    /// What return values mean, such as 2 = `XDP_PASS`.
+    pub verdicts: Verdicts,
     /// Legacy packet loads (`LD_ABS`, `LD_IND`) are allowed.
     pub legacy_loads: bool,
     /// What single attach types change; the first row that names an attach type holds for it.

@@ -62,6 +62,8 @@ impl Features {
             // Of the others only the description is known.
             .filter(|def| def.is_emulated())
             .map(|def| &def.decl)
+            // Some are no helpers to the kernel: classic filters alone get to them.
+            .filter(|decl| decl.id.name().is_some())
             .filter(|decl| exists(decl.since))
             .collect();
         Self {
@@ -70,7 +72,7 @@ impl Features {
                 .iter()
                 .map(|decl| ProgTypeRow {
                     name: decl.prog_type.name(),
-                    id: decl.prog_type as u32,
+                    id: decl.prog_type.id(),
                     since: decl.prog_type.since().to_string(),
                     context: decl.ctx.name,
                     doc: decl.doc,

@@ -13,6 +13,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use ubpf::abi::prog_type::ProgType;
+use ubpf::isa::cbpf::ClassicErrorKind;
+use ubpf::loader::{LoadError, LoadErrorKind};
 use ubpf::verifier::{Class, Options, Privilege, Rejection, Stats};
 use ubpf::{Engine, Kernel, Module, Object};
 
@@ -90,7 +92,7 @@ fn verdicts(
     }
     let judge = |name| match engine.prepare_as(object, Some(name), prog_type) {
         Ok(module) => judged(args, engine, file, name, &module),
-        Err(error) => Row::new(file, name, engine.kernel(), Err(Refusal::malformed(&error))),
+        Err(error) => Row::new(file, name, engine.kernel(), Err(Refusal::of_linking(&error))),
     };
     chosen.into_iter().map(judge).collect()
 }
@@ -133,6 +135,17 @@ impl Refusal {
             reason: rejection.to_string(),
             insn: rejection.pc.map(|pc| pc.0),
             source: line.map(|line| format!("{}  {}", line.place(), line.text)),
+        }
+    }
+
+    /// A program that cannot be linked. A classic filter is judged there.
+    fn of_linking(error: &LoadError) -> Self {
+        let refusal = Self::malformed(error);
+        match error.kind() {
+            LoadErrorKind::Classic(e) if !matches!(e.kind, ClassicErrorKind::NoEbpfForm(_)) => {
+                Self { class: Class::Rule, errno: Some("EINVAL".to_owned()), ..refusal }
+            }
+            _ => refusal,
         }
     }
 

@@ -102,6 +102,7 @@ fn object(prog_type: ProgType, slots: &[Slot]) -> Arc<Object> {
         entry: Some(entry),
         global: true,
         slots: slots.to_vec(),
+        classic: None,
         refs: Vec::new(),
         lines: Vec::new(),
         btf_func: None,
@@ -120,7 +121,7 @@ fn random_calls_do_what_they_do_in_the_kernel() {
         let prog_type = if seed % 4 == 0 { ProgType::Xdp } else { ProgType::SchedCls };
         let (text, slots) = program(prog_type, seed);
         let spec = ProgLoad {
-            prog_type: prog_type as u32,
+            prog_type: prog_type.id(),
             license: "GPL",
             slots: &slots,
             ..ProgLoad::default()

@@ -21,6 +21,8 @@ fn attach_types(prog_type: ProgType) -> Vec<u32> {
         ProgType::Kprobe => vec![0, 42, 56],
         // Typed by the function that they are attached to.
         ProgType::Tracing | ProgType::Lsm | ProgType::StructOps => vec![],
+        // Classic filters, which bpf(2) does not load.
+        ProgType::Classic | ProgType::Seccomp => vec![],
         _ => vec![0],
     }
 }

@@ -19,7 +19,7 @@ pub fn linux() -> Registry {
     for def in maps::ALL {
         registry.add_map_type(*def);
     }
-    for def in func::ALL.iter().copied().flatten() {
+    for def in func::ALL.iter().copied().flatten().chain(func::classic::ALL) {
         registry.add_helper(*def);
     }
     for def in kfunc::ALL.iter().copied().flatten() {

@@ -116,6 +116,11 @@ pub(crate) struct Reloc {
 
 impl<'a> Elf<'a> {
     /// Checks and indexes an object file.
+    /// Whether these are the bytes of an ELF file, of whatever kind.
+    pub(crate) fn recognises(bytes: &[u8]) -> bool {
+        bytes.starts_with(header::ELFMAG)
+    }
+
     pub(crate) fn parse(bytes: &'a [u8]) -> Result<Self, LoadError> {
         let header = parse_header(bytes)?;
         let headers = parse_section_headers(bytes, &header)?;

@@ -3,6 +3,7 @@
 use crate::btf;
 use std::fmt;
 use ubpf_abi::prog_type::ProgType;
+use ubpf_isa::cbpf::{ClassicError, ReadError};
 
 /// An object that could not be loaded or linked: where ([`section`](Self::section),
 /// [`symbol`](Self::symbol), [`offset`](Self::offset)) and what ([`kind`](Self::kind)).
@@ -114,6 +115,17 @@ pub enum LoadErrorKind {
     /// The magic number is missing.
     #[error("not an ELF file; build objects with `clang -target bpf -c`")]
     NotElf,
+    /// Neither an object nor a classic filter in any of its forms.
+    #[error(
+        "neither an ELF object, as `clang -target bpf -c` builds it, nor a classic filter, as `tcpdump -ddd` prints it"
+    )]
+    NeitherElfNorFilter(#[source] Option<ReadError>),
+    /// A classic filter that the kernel refuses, or that cannot run as this type.
+    #[error(transparent)]
+    Classic(ClassicError),
+    /// Classic filters read packets through instructions that this type does not have.
+    #[error("a classic filter cannot run as {0}")]
+    ClassicType(ProgType),
     /// The ELF header or the section table lies past the end.
     #[error("the file ends inside its {0}; it seems to be truncated")]
     Truncated(&'static str),

@@ -80,6 +80,7 @@ impl Functions {
                     entry: is_entry.then(|| section_info(section.name)),
                     global: symbol.binding != Binding::Local && !symbol.hidden,
                     slots: slots.iter().map(|&b| Slot::from_le_bytes(b)).collect(),
+                    classic: None,
                     refs: Vec::new(),
                     lines: Vec::new(),
                     btf_func: None,

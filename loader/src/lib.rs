@@ -1,4 +1,5 @@
-//! Clang-built BPF objects: from the bytes of an ELF file to programs ready for verification.
+//! Clang-built BPF objects, and classic filters: from the bytes of a file to programs ready for
+//! verification.
 //!
 //! The loader is the first stage of ubpf; you probably want the `ubpf` facade. It follows
 //! libbpf (1.7), so that a program has the same instructions here as on its way into a
@@ -27,6 +28,7 @@
 mod annotate;
 pub mod btf;
 pub mod btf_source;
+mod classic;
 mod elf;
 mod error;
 mod externs;
@@ -70,12 +72,16 @@ pub struct LoadOptions {
     pub kconfig: Option<String>,
 }
 
-/// Parses an object file.
+/// Parses an object file, or a [classic filter](ubpf_isa::cbpf::parse) in any of its forms, which
+/// is an object of one program called `filter`.
 ///
 /// # Errors
 /// [`LoadError`] says which section and symbol is wrong, and how. Nothing in an object can make
 /// loading panic or use memory out of proportion to the object's size.
 pub fn load(bytes: &[u8], options: &LoadOptions) -> Result<Object, LoadError> {
+    if !Elf::recognises(bytes) {
+        return classic::load(bytes);
+    }
     let elf = Elf::parse(bytes)?;
     let mut types = Types::parse(&elf)?;
     let target = options.target_btf.as_deref();

@@ -74,6 +74,9 @@ pub fn link(
         let resembles = resembling(&function.section);
         locate(Kind::UnknownType { resembles }.into())
     })?;
+    if let Some(insns) = &function.classic {
+        return crate::classic::link(object, function, insns, prog_type);
+    }
     let mut linker = Linker::new(object);
     linker.append_reachable(entry).map_err(locate)?;
     if let Some(callback) = exception_callback(object, function).map_err(locate)? {

@@ -83,9 +83,16 @@ impl Capture {
             .hint(match self.from {
                 PacketLayer::Link => "they take Ethernet (1)",
                 PacketLayer::Network => "they take Ethernet (1) and raw IP (101)",
+                PacketLayer::Captured => "they take every link type",
             })
         })?;
-        Ok(Some(Item { input: Input { data, ..Input::default() }, captured: Some(captured) }))
+        let mut input = Input { data, ..Input::default() };
+        if self.from == PacketLayer::Captured && captured.cut_bytes > 0 {
+            // The filter sees the length that the packet had.
+            let len = input.data.len() as u64 + u64::from(captured.cut_bytes);
+            input.ctx_fields.push(("len".to_owned(), len));
+        }
+        Ok(Some(Item { input, captured: Some(captured) }))
     }
 
     fn read_packet(&mut self) -> Result<Option<Packet>, Failure> {
@@ -223,7 +230,7 @@ fn frame(link: Linktype, mut data: Vec<u8>, from: PacketLayer) -> Option<Vec<u8>
     const ETHERTYPE_IPV4: [u8; 2] = [0x08, 0x00];
     const ETHERTYPE_IPV6: [u8; 2] = [0x86, 0xdd];
     match (link, from) {
-        (Linktype::ETHERNET, _) => Some(data),
+        (Linktype::ETHERNET, _) | (_, PacketLayer::Captured) => Some(data),
         (Linktype::RAW | Linktype::IPV4 | Linktype::IPV6, PacketLayer::Network) => {
             let version = data.first().map_or(4, |byte| byte >> 4);
             let mut header = [0; ETH_HLEN];

@@ -101,8 +101,8 @@ impl Inputs {
             Self::Captured(capture) => capture.next_packet()?,
         };
         Ok(item.map(|mut item| {
-            item.input.ctx_fields =
-                ctx_fields.iter().map(|field| (field.name.clone(), field.value)).collect();
+            let fields = ctx_fields.iter().map(|field| (field.name.clone(), field.value));
+            item.input.ctx_fields.extend(fields);
             item
         }))
     }

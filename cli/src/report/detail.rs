@@ -82,7 +82,7 @@ pub(super) fn title(out: &mut dyn Write, subject: &Subject<'_>) -> io::Result<()
 fn verdict(out: &mut dyn Write, subject: &Subject<'_>, outcome: &Outcome) -> io::Result<()> {
     let retval = outcome.output.retval;
     let name = subject.return_name(retval);
-    let color = verdict_style(name);
+    let color = verdict_style(name.as_deref());
     match name {
         Some(name) => write!(out, "{color}{name}{color:#} ({retval})")?,
         None => write!(out, "{color}{retval}{color:#}")?,
@@ -106,8 +106,10 @@ pub(super) fn verdict_style(name: Option<&str>) -> Style {
     let words = name.unwrap_or("").split(|c: char| !c.is_ascii_alphanumeric());
     for word in words {
         match word.to_ascii_lowercase().as_str() {
-            "pass" | "ok" | "tx" | "allow" => return GOOD,
-            "drop" | "shot" | "aborted" | "deny" | "refused" | "trap" => return BAD,
+            "pass" | "ok" | "tx" | "allow" | "log" | "accept" | "keep" => return GOOD,
+            "drop" | "shot" | "aborted" | "deny" | "errno" | "kill" | "refused" | "trap" => {
+                return BAD;
+            }
             _ => {}
         }
     }

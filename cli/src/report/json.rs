@@ -6,6 +6,7 @@ use crate::contents::{Entry, MapContents, Value};
 use crate::input::hex;
 use serde::Serialize;
 use serde_json::{Map as JsonMap, json};
+use std::borrow::Cow;
 use std::io::{self, Write};
 
 /// Writes runs as JSON.
@@ -22,7 +23,7 @@ struct RunObject<'a> {
     #[serde(rename = "return")]
     retval: u32,
     #[serde(skip_serializing_if = "Option::is_none")]
-    return_name: Option<&'static str>,
+    return_name: Option<Cow<'static, str>>,
     r0: u64,
     duration_ns: u64,
     insns: u64,

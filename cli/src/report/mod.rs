@@ -17,6 +17,7 @@ pub use trap::TrapReport;
 
 use crate::contents::MapContents;
 use crate::input::Item;
+use std::borrow::Cow;
 use std::io::{self, Write};
 use ubpf::abi::ctx::CtxLayout;
 use ubpf::abi::prog_type::{InputKind, PacketLayer, ProgTypeDecl};
@@ -45,10 +46,8 @@ pub struct Subject<'a> {
 impl Subject<'_> {
     /// What the program type calls this return value.
     #[must_use]
-    pub fn return_name(&self, retval: u32) -> Option<&'static str> {
-        let names = self.decl.ret_names.iter();
-        let mut named = names.filter(|(value, _)| value.cast_unsigned() == retval);
-        named.next().map(|(_, name)| *name)
+    pub fn return_name(&self, retval: u32) -> Option<Cow<'static, str>> {
+        self.decl.verdicts.name(retval)
     }
 
     /// The part of a packet that programs of this type see. In front of it test-run has an

@@ -2,8 +2,10 @@
 
 use super::{End, Report, Run, Subject};
 use crate::style::{self, BAD, DIM, HEADING};
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::io::{self, Write};
+use ubpf::abi::prog_type::Verdicts;
 
 /// Writes a line a packet, and a summary.
 #[derive(Debug, Default)]
@@ -38,8 +40,8 @@ impl Report for PacketTable {
             End::Returned(outcome) => {
                 let retval = outcome.output.retval;
                 let name = subject.return_name(retval);
-                let verdict = name.map_or_else(|| retval.to_string(), str::to_owned);
-                let color = super::detail::verdict_style(name);
+                let verdict = name.map_or_else(|| retval.to_string(), Cow::into_owned);
+                let color = super::detail::verdict_style(Some(&verdict));
                 let data = outcome.output.data.as_ref();
                 let bytes = data.map_or_else(|| "-".to_owned(), |data| data.len().to_string());
                 let took = style::duration(outcome.mean_ns());
@@ -47,7 +49,12 @@ impl Report for PacketTable {
                 self.returned += 1;
                 self.insns += insns;
                 self.ns = self.ns.saturating_add(outcome.mean_ns());
-                writeln!(out, "{bytes:>5}  {color}{verdict:16}{color:#}  {insns:7}  {took:>8}")?;
+                // Of filters that keep part of a packet, how much.
+                let shown = match subject.decl.verdicts {
+                    Verdicts::Length if retval != 0 => format!("{verdict} {retval}"),
+                    _ => verdict.clone(),
+                };
+                writeln!(out, "{bytes:>5}  {color}{shown:16}{color:#}  {insns:7}  {took:>8}")?;
                 verdict
             }
             End::Refused(e) => {

@@ -34,7 +34,7 @@ pub fn available() -> Result<(), Errno> {
     static PROBED: OnceLock<Result<(), Errno>> = OnceLock::new();
     *PROBED.get_or_init(|| {
         let spec = ProgLoad {
-            prog_type: ProgType::Xdp as u32,
+            prog_type: ProgType::Xdp.id(),
             license: "GPL",
             slots: &RETURN_ZERO,
             ..ProgLoad::default()

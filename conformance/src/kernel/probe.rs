@@ -52,7 +52,7 @@ impl Subject {
 
     fn load(self, slots: &[Slot], license: &str, level: LogLevel) -> Result<Loaded, Refused> {
         let spec = ProgLoad {
-            prog_type: self.prog_type as u32,
+            prog_type: self.prog_type.id(),
             expected_attach_type: self.attach_type.0,
             prog_flags: if self.prog_type == ProgType::Syscall { F_SLEEPABLE } else { 0 },
             license,

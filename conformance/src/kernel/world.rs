@@ -137,7 +137,7 @@ impl KernelWorld {
         let complete = func_info.len() == program.subprogs.len();
         let btf = self.btf.as_ref().filter(|_| complete).map(AsFd::as_fd);
         let spec = ProgLoad {
-            prog_type: program.prog_type as u32,
+            prog_type: program.prog_type.id(),
             expected_attach_type: program.section.attach_type.0,
             prog_flags: flags(program),
             attach_btf_id: program.attach_btf_id().map_or(0, |id| id.0),

@@ -89,6 +89,7 @@ fn run_on_packet(
         }),
         global: true,
         slots: slots.to_vec(),
+        classic: None,
         refs: Vec::new(),
         lines: Vec::new(),
         btf_func: None,

@@ -77,7 +77,7 @@ pub fn refuses(slots: &[Slot]) -> bool {
 fn load(prog_type: ProgType, slots: &[Slot]) -> Result<Loaded, Refused> {
     const F_SLEEPABLE: u32 = 1 << 4;
     let spec = ProgLoad {
-        prog_type: prog_type as u32,
+        prog_type: prog_type.id(),
         prog_flags: if prog_type == ProgType::Syscall { F_SLEEPABLE } else { 0 },
         license: "GPL",
         slots,

@@ -196,7 +196,7 @@ fn program(op: ProgOp, map: &KernelMap, scratch: &KernelMap) -> Loaded {
     point(0, PSEUDO_MAP_VALUE, scratch);
     point(2, PSEUDO_MAP_FD, map);
     let spec = ProgLoad {
-        prog_type: ProgType::Xdp as u32,
+        prog_type: ProgType::Xdp.id(),
         license: "GPL",
         slots: &slots,
         ..ProgLoad::default()

@@ -85,4 +85,6 @@ groups! {
     CGROUP_SYSCTL = "cgroup_sysctl";
     /// Infrared receivers.
     LIRC = "lirc";
+    /// Classic filters.
+    CLASSIC = "classic";
 }

@@ -3,6 +3,7 @@
 mod bprintf;
 pub mod cgroup;
 pub mod checksum;
+pub mod classic;
 pub mod control;
 pub mod csum;
 pub mod dynptr;
@@ -30,7 +31,7 @@ pub mod xdp;
 
 use ubpf_vm::registry::HelperDef;
 
-/// Every helper, by topic.
+/// Every helper of the kernel's list, by topic.
 pub const ALL: &[&[HelperDef]] = &[
     map::ALL,
     ringbuf::ALL,

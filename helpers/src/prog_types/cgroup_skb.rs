@@ -8,7 +8,8 @@ use ubpf_abi::ctx::{
     CtxField, CtxLayout,
 };
 use ubpf_abi::prog_type::{
-    AttachType, Hook, InputKind, PacketAccess, PacketLayer, ProgType, ProgTypeDecl, RetRange,
+    AttachType, Fate, Hook, InputKind, PacketAccess, PacketLayer, ProgType, ProgTypeDecl, RetRange,
+    Verdicts,
 };
 use ubpf_vm::registry::ProgTypeDef;
 
@@ -40,7 +41,12 @@ pub const DEF: ProgTypeDef = ProgTypeDef {
         packet: PacketAccess::Read,
         helpers: &[group::BASE, group::EVENTS, group::NET, group::CGROUP, group::CGROUP_SKB],
         ret: RetRange::Within { min: 0, max: 1 },
-        ret_names: &[(0, "drop"), (1, "pass"), (2, "drop, congested"), (3, "pass, congested")],
+        verdicts: Verdicts::Named(&[
+            (0, "drop", Fate::Drop),
+            (1, "pass", Fate::Pass),
+            (2, "drop, congested", Fate::Drop),
+            (3, "pass, congested", Fate::Pass),
+        ]),
         legacy_loads: true,
         // On egress 2 and 3 ask for congestion to be signalled.
         hooks: &[Hook {

@@ -8,7 +8,9 @@ use ubpf_abi::ctx::{
     CtxAccess::{Read, ReadWrite},
     CtxField, CtxLayout,
 };
-use ubpf_abi::prog_type::{InputKind, PacketAccess, PacketLayer, ProgType, ProgTypeDecl, RetRange};
+use ubpf_abi::prog_type::{
+    Fate, InputKind, PacketAccess, PacketLayer, ProgType, ProgTypeDecl, RetRange, Verdicts,
+};
 use ubpf_vm::registry::ProgTypeDef;
 
 static FIELDS: &[CtxField] = &fields(&[
@@ -29,7 +31,12 @@ const DECL: ProgTypeDecl = ProgTypeDecl {
     packet: PacketAccess::Read,
     helpers: &[group::BASE, group::EVENTS, group::NET, group::LWT, group::LWT_IN],
     ret: RetRange::Any,
-    ret_names: &[(0, "BPF_OK"), (2, "BPF_DROP"), (7, "BPF_REDIRECT"), (128, "BPF_LWT_REROUTE")],
+    verdicts: Verdicts::Named(&[
+        (0, "BPF_OK", Fate::Pass),
+        (2, "BPF_DROP", Fate::Drop),
+        (7, "BPF_REDIRECT", Fate::Redirect),
+        (128, "BPF_LWT_REROUTE", Fate::Pass),
+    ]),
     legacy_loads: false,
     hooks: &[],
 };

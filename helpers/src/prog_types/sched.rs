@@ -8,7 +8,9 @@ use ubpf_abi::ctx::{
     CtxAccess::{Read, ReadWrite},
     CtxField, CtxLayout,
 };
-use ubpf_abi::prog_type::{InputKind, PacketAccess, PacketLayer, ProgType, ProgTypeDecl, RetRange};
+use ubpf_abi::prog_type::{
+    Fate, InputKind, PacketAccess, PacketLayer, ProgType, ProgTypeDecl, RetRange, Verdicts,
+};
 use ubpf_vm::registry::ProgTypeDef;
 
 static FIELDS: &[CtxField] = &fields(&[
@@ -37,18 +39,18 @@ const DECL: ProgTypeDecl = ProgTypeDecl {
     packet: PacketAccess::ReadWrite,
     helpers: &[group::BASE, group::EVENTS, group::NET, group::TC],
     ret: RetRange::Any,
-    ret_names: &[
-        (-1, "TC_ACT_UNSPEC"),
-        (0, "TC_ACT_OK"),
-        (1, "TC_ACT_RECLASSIFY"),
-        (2, "TC_ACT_SHOT"),
-        (3, "TC_ACT_PIPE"),
-        (4, "TC_ACT_STOLEN"),
-        (5, "TC_ACT_QUEUED"),
-        (6, "TC_ACT_REPEAT"),
-        (7, "TC_ACT_REDIRECT"),
-        (8, "TC_ACT_TRAP"),
-    ],
+    verdicts: Verdicts::Named(&[
+        (-1, "TC_ACT_UNSPEC", Fate::Pass),
+        (0, "TC_ACT_OK", Fate::Pass),
+        (1, "TC_ACT_RECLASSIFY", Fate::Pass),
+        (2, "TC_ACT_SHOT", Fate::Drop),
+        (3, "TC_ACT_PIPE", Fate::Pass),
+        (4, "TC_ACT_STOLEN", Fate::Drop),
+        (5, "TC_ACT_QUEUED", Fate::Drop),
+        (6, "TC_ACT_REPEAT", Fate::Pass),
+        (7, "TC_ACT_REDIRECT", Fate::Redirect),
+        (8, "TC_ACT_TRAP", Fate::Drop),
+    ]),
     legacy_loads: true,
     hooks: &[],
 };

@@ -4,7 +4,9 @@ use super::skb::fields::{fields, layout};
 use super::skb::{self, SkbKind};
 use crate::func::group;
 use ubpf_abi::ctx::{CtxField, CtxLayout};
-use ubpf_abi::prog_type::{InputKind, PacketAccess, PacketLayer, ProgType, ProgTypeDecl, RetRange};
+use ubpf_abi::prog_type::{
+    InputKind, PacketAccess, PacketLayer, ProgType, ProgTypeDecl, RetRange, Verdicts,
+};
 use ubpf_vm::registry::ProgTypeDef;
 
 static FIELDS: &[CtxField] = &fields(&[]);
@@ -21,7 +23,7 @@ pub const DEF: ProgTypeDef = ProgTypeDef {
         packet: PacketAccess::None,
         helpers: &[group::BASE, group::EVENTS, group::NET, group::SOCKET_FILTER],
         ret: RetRange::Any,
-        ret_names: &[(0, "drop")],
+        verdicts: Verdicts::Length,
         legacy_loads: true,
         hooks: &[],
     },

@@ -17,7 +17,8 @@ use crate::func::group;
 use std::any::Any;
 use ubpf_abi::ctx::{CtxAccess, CtxField, CtxFieldKind, CtxLayout, CtxWidth};
 use ubpf_abi::prog_type::{
-    AttachType, InputKind, PacketAccess, PacketLayer, ProgType, ProgTypeDecl, RetRange,
+    AttachType, Fate, InputKind, PacketAccess, PacketLayer, ProgType, ProgTypeDecl, RetRange,
+    Verdicts,
 };
 use ubpf_abi::{Errno, Version};
 use ubpf_vm::mem::{GuestAddr, Perm, Region, RegionKind, RegionSpec};
@@ -84,13 +85,13 @@ pub const DEF: ProgTypeDef = ProgTypeDef {
         packet: PacketAccess::ReadWrite,
         helpers: &[group::BASE, group::EVENTS, group::NET, group::XDP],
         ret: RetRange::Any,
-        ret_names: &[
-            (0, "XDP_ABORTED"),
-            (1, "XDP_DROP"),
-            (2, "XDP_PASS"),
-            (3, "XDP_TX"),
-            (4, "XDP_REDIRECT"),
-        ],
+        verdicts: Verdicts::Named(&[
+            (0, "XDP_ABORTED", Fate::Drop),
+            (1, "XDP_DROP", Fate::Drop),
+            (2, "XDP_PASS", Fate::Pass),
+            (3, "XDP_TX", Fate::Bounce),
+            (4, "XDP_REDIRECT", Fate::Redirect),
+        ]),
         legacy_loads: false,
         hooks: &[],
     },

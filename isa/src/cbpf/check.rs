@@ -1,11 +1,13 @@
 //! Which filters are valid, by the kernel's rules for `SO_ATTACH_FILTER`.
 
+use alloc::string::{String, ToString};
 use alloc::vec;
 use alloc::vec::Vec;
 
+use super::listing::Placed;
 use super::{Acc, ClassicError, ClassicErrorKind, Extension, Insn, SockFilter, Src, Word};
 use crate::form::BY_OPCODE;
-use crate::insn::{AluOp, CmpOp, JumpForm};
+use crate::insn::{AluOp, CmpOp, JumpForm, Size};
 use crate::kind::Kind;
 use crate::opcode::{Opcode, Source};
 
@@ -18,6 +20,8 @@ pub struct Filter {
 
 /// The kernel's limit on instructions, BPF_MAXINSNS.
 const MAX_INSNS: usize = 4096;
+/// Bytes of `struct seccomp_data`.
+pub(super) const SECCOMP_DATA_BYTES: u32 = 64;
 
 // What is classic's own; arithmetic, jumps and packet loads have eBPF's codes.
 const LD_IMM: u16 = 0x00;
@@ -64,6 +68,55 @@ impl Filter {
         }
         check_memory(&insns)?;
         Ok(Self { insns })
+    }
+
+    /// Checks what holds for filters of system calls beside: they load 32-bit parts of
+    /// `struct seccomp_data`, and lack some instructions.
+    ///
+    /// # Errors
+    /// [`ClassicError`] at the first instruction that breaks a rule.
+    pub fn check_seccomp(&self) -> Result<(), ClassicError> {
+        for (at, insn) in self.insns.iter().enumerate() {
+            let kind = match insn {
+                Insn::LdAbs { size: Size::W, k }
+                    if !k.is_multiple_of(4) || *k >= SECCOMP_DATA_BYTES =>
+                {
+                    ClassicErrorKind::SeccompData(*k)
+                }
+                Insn::LdAbs { size: Size::B | Size::H, .. }
+                | Insn::LdInd { .. }
+                | Insn::LdExtension(_)
+                | Insn::LdxMsh { .. }
+                | Insn::Alu { op: AluOp::Mod, .. } => ClassicErrorKind::NotSeccomp(*insn),
+                _ => continue,
+            };
+            return Err(ClassicError { at, kind });
+        }
+        Ok(())
+    }
+
+    /// Whether this is meant for system calls: it keeps to what their filters may do, and all
+    /// constants it returns are their actions, one of which lets the call happen.
+    #[must_use]
+    pub fn is_seccomp(&self) -> bool {
+        /// The upper halves of `SECCOMP_RET_*`, from kill to allow.
+        const ACTIONS: [u32; 8] =
+            [0x8000, 0x0000, 0x0003, 0x0005, 0x7fc0, 0x7ff0, LETS_HAPPEN[0], LETS_HAPPEN[1]];
+        const LETS_HAPPEN: [u32; 2] = [0x7ffc, 0x7fff];
+        let returned = || {
+            self.insns.iter().filter_map(|insn| match insn {
+                Insn::RetK(k) => Some(k >> 16),
+                _ => None,
+            })
+        };
+        self.check_seccomp().is_ok()
+            && returned().all(|action| ACTIONS.contains(&action))
+            && returned().any(|action| LETS_HAPPEN.contains(&action))
+    }
+
+    /// The instructions as tcpdump lists them, one a line.
+    pub fn listing(&self) -> impl Iterator<Item = String> + '_ {
+        self.insns.iter().enumerate().map(|(at, insn)| Placed(at, *insn).to_string())
     }
 
     /// The instructions.
@@ -234,6 +287,30 @@ mod tests {
         );
         assert_eq!(refused(&[raw(0xc4, 0, 0, 1), RET]), (0, E::UnknownCode(0xc4)));
         assert_eq!(refused(&[raw(0x106, 0, 0, 1)]), (0, E::UnknownCode(0x106)));
+    }
+
+    #[test]
+    fn filters_of_system_calls_have_fewer_instructions() {
+        use ClassicErrorKind as E;
+        let check = |insn: SockFilter| {
+            Filter::check(&[insn, RET]).unwrap().check_seccomp().map_err(|e| e.kind)
+        };
+        assert_eq!(check(raw(0x20, 0, 0, 60)), Ok(()));
+        assert_eq!(check(raw(0x80, 0, 0, 0)), Ok(()));
+        assert_eq!(check(raw(0x20, 0, 0, 64)), Err(E::SeccompData(64)));
+        assert_eq!(check(raw(0x20, 0, 0, 2)), Err(E::SeccompData(2)));
+        for code in [0x28, 0x30, 0x40, 0xb1, 0x94] {
+            assert!(matches!(check(raw(code, 0, 0, 4)), Err(E::NotSeccomp(_))), "{code:#x}");
+        }
+    }
+
+    #[test]
+    fn filters_of_system_calls_are_told_by_what_they_return() {
+        let returning = |k| Filter::check(&[raw(0x20, 0, 0, 0), raw(RET_K, 0, 0, k)]).unwrap();
+        assert!(returning(0x7fff_0000).is_seccomp());
+        assert!(!returning(0x0005_0001).is_seccomp());
+        assert!(!returning(0x0004_0000).is_seccomp());
+        assert!(!returning(0).is_seccomp());
     }
 
     #[test]

@@ -7,15 +7,23 @@
 //! A classic machine has an accumulator `A`, an index register `X` and sixteen 32-bit memory
 //! words; it looks at a packet and returns how many bytes of it to keep. The rules are those of
 //! Linux, which knows more than the original: `mod`, `xor`, and the [extensions](Extension).
+//!
+//! Filters of system calls (seccomp) are the same machine on a struct in place of the packet, with
+//! fewer instructions: [`Filter::check_seccomp`].
 
 mod check;
+mod listing;
+mod read;
 mod text;
 mod translate;
 
 use alloc::vec::Vec;
 
 pub use check::Filter;
+pub use listing::parse_listing;
+pub use read::{ReadError, parse};
 pub use text::{TextError, parse_text};
+pub use translate::{Target, Translation, helper};
 
 use crate::insn::{AluOp, CmpOp, Size};
 use crate::slot::SlotsError;
@@ -36,6 +44,12 @@ pub struct SockFilter {
 impl SockFilter {
     /// Bytes of an instruction.
     pub const BYTES: usize = 8;
+
+    /// An instruction.
+    #[must_use]
+    pub const fn new(code: u16, jt: u8, jf: u8, k: u32) -> Self {
+        Self { code, jt, jf, k }
+    }
 
     /// Reads an instruction as a little-endian machine stores it.
     #[must_use]
@@ -226,6 +240,41 @@ impl Extension {
         Self::VlanTpid,
     ];
 
+    /// The name that tcpdump's listings have for it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Protocol => "proto",
+            Self::PktType => "type",
+            Self::IfIndex => "ifidx",
+            Self::Nlattr => "nla",
+            Self::NlattrNest => "nlan",
+            Self::Mark => "mark",
+            Self::Queue => "queue",
+            Self::HaType => "hatype",
+            Self::RxHash => "rxhash",
+            Self::Cpu => "cpu",
+            Self::AluXorX => "xor_x",
+            Self::VlanTag => "vlan_tci",
+            Self::VlanTagPresent => "vlanp",
+            Self::PayOffset => "poff",
+            Self::Random => "random",
+            Self::VlanTpid => "vlan_tpid",
+        }
+    }
+
+    /// Where it is, counted from [`Extension::BASE`].
+    #[must_use]
+    pub const fn offset(self) -> u32 {
+        self as u32 * 4
+    }
+
+    /// The extension with that name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|extension| extension.name() == name)
+    }
+
     /// The extension at this offset from [`Extension::BASE`].
     #[must_use]
     pub fn at(offset: u32) -> Option<Self> {
@@ -244,7 +293,8 @@ pub struct ClassicError {
     pub kind: ClassicErrorKind,
 }
 
-/// What is wrong with a filter. The kernel's answer to all but the last is `EINVAL`.
+/// What is wrong with a filter. The kernel's answer to all but
+/// [`NoEbpfForm`](ClassicErrorKind::NoEbpfForm) is `EINVAL`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ClassicErrorKind {
@@ -275,6 +325,12 @@ pub enum ClassicErrorKind {
     /// A memory word is read that some path has not written.
     #[error("memory word {0} is read before it is written")]
     Unwritten(u8),
+    /// Filters of system calls do not have this instruction.
+    #[error("filters of system calls have no `{0}`")]
+    NotSeccomp(Insn),
+    /// A filter of system calls loads from where no 32-bit part of `struct seccomp_data` begins.
+    #[error("no 32-bit part of struct seccomp_data begins at {0}")]
+    SeccompData(u32),
     /// The filter is valid, but eBPF programs cannot ask for this.
     #[error("extension {0:?} has no eBPF form")]
     NoEbpfForm(Extension),

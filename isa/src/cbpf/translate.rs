@@ -1,4 +1,4 @@
-//! Filters as eBPF programs of type `socket_filter`.
+//! Filters as eBPF programs.
 //!
 //! ```text
 //!   A = w0     X = w7     context = r6     scratch = r8     memory words = stack, fp-64 to fp-4
@@ -9,6 +9,7 @@
 
 use alloc::vec::Vec;
 
+use super::check::SECCOMP_DATA_BYTES;
 use super::{Acc, ClassicError, ClassicErrorKind, Extension, Filter, Insn as Classic, Src, Word};
 use crate::insn::{
     AluOp, CallTarget, CmpOp, Insn, JumpForm, Operand, Reg, Size, SwapOp, SwapWidth, Width,
@@ -18,6 +19,27 @@ const A: Reg = Reg::R0;
 const X: Reg = Reg::R7;
 const CTX: Reg = Reg::R6;
 const SCRATCH: Reg = Reg::R8;
+
+/// What a translated filter runs as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Target {
+    /// A program on `struct __sk_buff` that bpf(2) loads, such as a socket filter.
+    SkBuff,
+    /// The same, on a host that has the [helpers](helper) which only classic filters call.
+    Classic,
+    /// A program on `struct seccomp_data`.
+    Seccomp,
+}
+
+/// A filter as an eBPF program.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Translation {
+    /// Its instructions, each one slot.
+    pub insns: Vec<Insn>,
+    /// For each classic instruction, the first slot of what it became. Those that no path reaches
+    /// became nothing.
+    pub starts: Vec<u32>,
+}
 
 impl Filter {
     /// The eBPF program that computes the same, for a `struct __sk_buff` context.
@@ -41,6 +63,17 @@ impl Filter {
     /// [`ClassicErrorKind::NoEbpfForm`] for extensions whose values neither the context nor a
     /// helper gives.
     pub fn to_insns(&self) -> Result<Vec<Insn>, ClassicError> {
+        self.translate(Target::SkBuff).map(|translation| translation.insns)
+    }
+
+    /// The eBPF program that computes the same, and where each instruction went.
+    ///
+    /// # Errors
+    /// Extensions and instructions that the target does not have.
+    pub fn translate(&self, target: Target) -> Result<Translation, ClassicError> {
+        if target == Target::Seccomp {
+            self.check_seccomp()?;
+        }
         let reachable = self.reachable();
         let live = |at: usize| reachable.get(at).copied().unwrap_or(false);
         // No instruction is wide, so that an index into these is a slot. Jumps carry the
@@ -50,7 +83,8 @@ impl Filter {
         for (at, classic) in self.insns().iter().enumerate() {
             starts.push(insns.len());
             if live(at) {
-                translate(at, *classic, &mut insns).map_err(|kind| ClassicError { at, kind })?;
+                translate(at, *classic, target, &mut insns)
+                    .map_err(|kind| ClassicError { at, kind })?;
             }
         }
         let resolve = |(slot, pending): (usize, Pending)| match pending {
@@ -61,7 +95,11 @@ impl Filter {
                 with_offset(insn, off)
             }
         };
-        Ok(insns.iter().copied().enumerate().map(resolve).collect())
+        Ok(Translation {
+            insns: insns.iter().copied().enumerate().map(resolve).collect(),
+            // A filter has 4096 instructions at most, each of which becomes fewer than ten.
+            starts: starts.into_iter().map(|start| start as u32).collect(),
+        })
     }
 }
 
@@ -93,14 +131,26 @@ fn with_offset(insn: Insn, slots: i64) -> Insn {
 }
 
 /// Appends what one classic instruction becomes.
-fn translate(at: usize, classic: Classic, out: &mut Vec<Pending>) -> Result<(), ClassicErrorKind> {
+fn translate(
+    at: usize,
+    classic: Classic,
+    target: Target,
+    out: &mut Vec<Pending>,
+) -> Result<(), ClassicErrorKind> {
     let mut emit = |insn| out.push(Pending::Done(insn));
     match classic {
+        Classic::LdAbs { k, .. } if target == Target::Seccomp => {
+            let off = i16::try_from(k).map_err(|_| ClassicErrorKind::SeccompData(k))?;
+            emit(ctx_field(A, off));
+        }
+        Classic::Len(acc) if target == Target::Seccomp => {
+            emit(mov32(register(acc), Operand::Imm(SECCOMP_DATA_BYTES.cast_signed())));
+        }
         Classic::LdAbs { size, k } => emit(Insn::LdAbs { size, imm: k.cast_signed() }),
         Classic::LdInd { size, k } => {
             emit(Insn::LdInd { size, src: X, imm: k.cast_signed() });
         }
-        Classic::LdExtension(extension) => return translate_extension(extension, out),
+        Classic::LdExtension(extension) => return translate_extension(extension, target, out),
         Classic::LdxMsh { k } => {
             emit(mov32(SCRATCH, Operand::Reg(A)));
             emit(Insn::LdAbs { size: Size::B, imm: k.cast_signed() });
@@ -208,14 +258,25 @@ mod ctx {
     pub(super) const HASH: i16 = 68;
 }
 
-/// Helpers by number.
-mod helper {
+/// Helpers by number. Those from [`NLATTR`](helper::NLATTR) on are functions inside the kernel that
+/// bpf(2) gives no program: only classic filters get to them. They take the context, `A` and `X`.
+pub mod helper {
     pub(super) const GET_PRANDOM_U32: u32 = 7;
     pub(super) const GET_SMP_PROCESSOR_ID: u32 = 8;
+
+    /// Offset of the netlink attribute of type `X`, from `A` on; 0 where there is none.
+    pub const NLATTR: u32 = 0x00c1_a500;
+    /// The same, inside the attribute at `A`.
+    pub const NLATTR_NEST: u32 = NLATTR + 1;
+    /// Offset of the payload behind the transport header.
+    pub const PAY_OFFSET: u32 = NLATTR + 2;
+    /// Hardware type of the device (`ARPHRD_*`).
+    pub const HATYPE: u32 = NLATTR + 3;
 }
 
 fn translate_extension(
     extension: Extension,
+    target: Target,
     out: &mut Vec<Pending>,
 ) -> Result<(), ClassicErrorKind> {
     let mut emit = |insn| out.push(Pending::Done(insn));
@@ -230,11 +291,16 @@ fn translate_extension(
             emit(ctx_field(A, ctx::VLAN_PROTO));
             emit(to_host);
         }
-        Extension::IfIndex => {
-            emit(ctx_field(A, ctx::IFINDEX));
-            // Without a device, which no index is 0 of, classic BPF returns 0.
-            emit(branch(CmpOp::Ne, Operand::Imm(0), A, 1));
+        Extension::IfIndex | Extension::HaType => {
+            // Without a device, which no index is 0 of, filters end with `A` as it is.
+            emit(ctx_field(SCRATCH, ctx::IFINDEX));
+            emit(branch(CmpOp::Ne, Operand::Imm(0), SCRATCH, 1));
             emit(Insn::Exit);
+            if extension == Extension::IfIndex {
+                emit(mov32(A, Operand::Reg(SCRATCH)));
+            } else {
+                return call_own(extension, helper::HATYPE, target, out);
+            }
         }
         Extension::PktType => emit(ctx_field(A, ctx::PKT_TYPE)),
         Extension::Mark => emit(ctx_field(A, ctx::MARK)),
@@ -245,10 +311,27 @@ fn translate_extension(
         Extension::Cpu => emit(Insn::Call(CallTarget::Helper(helper::GET_SMP_PROCESSOR_ID))),
         Extension::Random => emit(Insn::Call(CallTarget::Helper(helper::GET_PRANDOM_U32))),
         Extension::AluXorX => emit(alu32(AluOp::Xor, A, Operand::Reg(X))),
-        Extension::Nlattr | Extension::NlattrNest | Extension::HaType | Extension::PayOffset => {
-            return Err(ClassicErrorKind::NoEbpfForm(extension));
-        }
+        Extension::Nlattr => return call_own(extension, helper::NLATTR, target, out),
+        Extension::NlattrNest => return call_own(extension, helper::NLATTR_NEST, target, out),
+        Extension::PayOffset => return call_own(extension, helper::PAY_OFFSET, target, out),
     }
+    Ok(())
+}
+
+/// Calls a helper that only classic filters have.
+fn call_own(
+    extension: Extension,
+    id: u32,
+    target: Target,
+    out: &mut Vec<Pending>,
+) -> Result<(), ClassicErrorKind> {
+    if target != Target::Classic {
+        return Err(ClassicErrorKind::NoEbpfForm(extension));
+    }
+    let args = [(Reg::R1, CTX), (Reg::R2, A), (Reg::R3, X)];
+    let moved = args.map(|(dst, src)| Insn::Mov { width: Width::W64, dst, src: Operand::Reg(src) });
+    out.extend(moved.map(Pending::Done));
+    out.push(Pending::Done(Insn::Call(CallTarget::Helper(id))));
     Ok(())
 }
 

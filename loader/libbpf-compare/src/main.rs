@@ -110,7 +110,7 @@ fn compare(
             continue;
         }
         let info = function.entry.clone().unwrap_or_default();
-        let prog_type = info.prog_type.map_or(0, |t| t as u32);
+        let prog_type = info.prog_type.map_or(0, |t| t.id());
         if (their.prog_type, their.attach_type) != (prog_type, info.attach_type.0) {
             differ(format!(
                 "type {} attach {} is {prog_type} and {} in ubpf",
@@ -137,7 +137,7 @@ fn compare_map(
             differences.push(format!("map: {what} {theirs} is {ours} in ubpf"));
         }
     };
-    let number = |t: Result<ubpf_abi::map::MapType, u32>| t.map_or_else(|n| n, |t| t as u32);
+    let number = |t: Result<ubpf_abi::map::MapType, u32>| t.map_or_else(|n| n, ProgType::id);
     differ("name", theirs.name.clone(), ours.name.clone());
     let their_numbers = (
         theirs.map_type,

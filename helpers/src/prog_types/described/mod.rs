@@ -4,7 +4,7 @@
 
 mod cgroup;
 mod packet;
-mod rows;
+pub(super) mod rows;
 mod socket;
 mod tracing;
 

@@ -4,7 +4,9 @@ use super::rows::{BOOL, decl, pointer};
 use crate::func::group;
 use crate::prog_types::skb::fields::{Field, layout, only};
 use ubpf_abi::ctx::{CtxAccess::Read, CtxField, CtxFieldKind, CtxLayout};
-use ubpf_abi::prog_type::{InputKind, PacketAccess, PacketLayer, ProgType, ProgTypeDecl};
+use ubpf_abi::prog_type::{
+    Fate, InputKind, PacketAccess, PacketLayer, ProgType, ProgTypeDecl, Verdicts,
+};
 
 static FLOW: &[CtxField] =
     &only(&[(Field::Data, Read), (Field::DataEnd, Read), (Field::FlowKeys, Read)]);
@@ -19,14 +21,18 @@ pub const ALL: &[ProgTypeDecl] = &[
         input: InputKind::Packet { from: PacketLayer::Link },
         packet: PacketAccess::Read,
         helpers: &[group::BASE, group::NET, group::FLOW_DISSECTOR],
-        ret_names: &[(0, "BPF_OK"), (2, "BPF_DROP"), (129, "BPF_FLOW_DISSECTOR_CONTINUE")],
+        verdicts: Verdicts::Named(&[
+            (0, "BPF_OK", Fate::Pass),
+            (2, "BPF_DROP", Fate::Drop),
+            (129, "BPF_FLOW_DISSECTOR_CONTINUE", Fate::Pass),
+        ]),
         ..decl(ProgType::FlowDissector, "Finds the keys of a packet's flow.", layout(FLOW))
     },
     ProgTypeDecl {
         input: InputKind::Packet { from: PacketLayer::Network },
         helpers: &[group::BASE],
         ret: BOOL,
-        ret_names: &[(0, "NF_DROP"), (1, "NF_ACCEPT")],
+        verdicts: Verdicts::Named(&[(0, "NF_DROP", Fate::Drop), (1, "NF_ACCEPT", Fate::Pass)]),
         ..decl(
             ProgType::Netfilter,
             "Lets packets pass a netfilter hook or drops them.",

@@ -2,7 +2,9 @@
 
 use ubpf_abi::Version;
 use ubpf_abi::ctx::{CtxAccess, CtxField, CtxFieldKind, CtxLayout, CtxWidth};
-use ubpf_abi::prog_type::{AttachType, InputKind, PacketAccess, ProgType, ProgTypeDecl, RetRange};
+use ubpf_abi::prog_type::{
+    AttachType, InputKind, PacketAccess, ProgType, ProgTypeDecl, RetRange, Verdicts,
+};
 
 /// A field of `count` numbers of `elem` bytes, read as a whole.
 pub const fn array(name: &'static str, off: u32, elem: u32, count: u32) -> CtxField {
@@ -64,7 +66,7 @@ pub const fn decl(prog_type: ProgType, doc: &'static str, ctx: CtxLayout) -> Pro
         packet: PacketAccess::None,
         helpers: &[],
         ret: RetRange::Any,
-        ret_names: &[],
+        verdicts: Verdicts::Numbers,
         legacy_loads: false,
         hooks: &[],
     }

@@ -11,7 +11,9 @@ use ubpf_abi::ctx::{
     CtxLayout,
     CtxWidth::{HalfLoads, NarrowFirst, NarrowLoads},
 };
-use ubpf_abi::prog_type::{InputKind, PacketAccess, PacketLayer, ProgType, ProgTypeDecl};
+use ubpf_abi::prog_type::{
+    Fate, InputKind, PacketAccess, PacketLayer, ProgType, ProgTypeDecl, Verdicts,
+};
 
 static SOCK_OPS: &[CtxField] = &[
     word("op", 0),
@@ -129,7 +131,7 @@ pub const ALL: &[ProgTypeDecl] = &[
         input: InputKind::Packet { from: PacketLayer::Network },
         packet: PacketAccess::ReadWrite,
         helpers: &[group::BASE, group::EVENTS, group::NET, group::SK_SKB],
-        ret_names: &[(0, "SK_DROP"), (1, "SK_PASS")],
+        verdicts: Verdicts::Named(&[(0, "SK_DROP", Fate::Drop), (1, "SK_PASS", Fate::Pass)]),
         ..decl(
             ProgType::SkSkb,
             "Cuts a sockmap's stream into messages, or redirects them.",
@@ -139,7 +141,7 @@ pub const ALL: &[ProgTypeDecl] = &[
     ProgTypeDecl {
         packet: PacketAccess::ReadWrite,
         helpers: &[group::BASE, group::EVENTS, group::NET, group::SK_MSG],
-        ret_names: &[(0, "SK_DROP"), (1, "SK_PASS")],
+        verdicts: Verdicts::Named(&[(0, "SK_DROP", Fate::Drop), (1, "SK_PASS", Fate::Pass)]),
         ..decl(
             ProgType::SkMsg,
             "Sees what is sent through a sockmap, and may redirect it.",
@@ -149,7 +151,7 @@ pub const ALL: &[ProgTypeDecl] = &[
     ProgTypeDecl {
         packet: PacketAccess::Read,
         helpers: &[group::BASE, group::SK_REUSEPORT],
-        ret_names: &[(0, "SK_DROP"), (1, "SK_PASS")],
+        verdicts: Verdicts::Named(&[(0, "SK_DROP", Fate::Drop), (1, "SK_PASS", Fate::Pass)]),
         ..decl(
             ProgType::SkReuseport,
             "Chooses the socket of a reuseport group that receives a packet.",
@@ -159,7 +161,7 @@ pub const ALL: &[ProgTypeDecl] = &[
     ProgTypeDecl {
         helpers: &[group::BASE, group::EVENTS, group::NET, group::SK_LOOKUP],
         ret: BOOL,
-        ret_names: &[(0, "SK_DROP"), (1, "SK_PASS")],
+        verdicts: Verdicts::Named(&[(0, "SK_DROP", Fate::Drop), (1, "SK_PASS", Fate::Pass)]),
         ..decl(
             ProgType::SkLookup,
             "Chooses the socket that receives a connection or packet.",

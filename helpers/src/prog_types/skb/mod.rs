@@ -4,6 +4,7 @@
 //! …); what helpers compute with (lengths, header positions, the VLAN tag, …) is kept here and
 //! shown in the struct after each change.
 
+pub mod captured;
 mod edit;
 pub mod fields;
 mod headers;
@@ -344,7 +345,7 @@ impl RunState for Skb {
             self.check_sum()?;
         }
         let mut data = match self.layer {
-            PacketLayer::Link => Vec::new(),
+            PacketLayer::Link | PacketLayer::Captured => Vec::new(),
             PacketLayer::Network => vec![0; ETH_HLEN as usize],
         };
         data.extend(self.packet.visible());
