@@ -151,6 +151,12 @@ impl Engine {
         self.options.kernel
     }
 
+    /// The types that CO-RE relocations are resolved against, where they are not the object's own.
+    #[must_use]
+    pub const fn target_btf(&self) -> Option<&Arc<Btf>> {
+        self.options.target_btf.as_ref()
+    }
+
     /// The world around the programs.
     #[must_use]
     pub const fn environment(&self) -> &EnvConfig {

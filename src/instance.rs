@@ -15,7 +15,7 @@ use ubpf_abi::platform::Platform;
 use ubpf_abi::prog_type::ProgType;
 use ubpf_abi::program::{Program, SubprogId};
 use ubpf_abi::{Errno, Trap};
-use ubpf_helpers::env::{self, Environment};
+use ubpf_helpers::env::{self, Environment, KernelTypes};
 use ubpf_isa::{Imm64, Insn, decode_all};
 use ubpf_vm::engine::{Call, Engine as Executor, Image, Thread};
 use ubpf_vm::lower::{Target, lower};
@@ -86,7 +86,11 @@ impl Instance {
             .registry()
             .prog_type_def(program.prog_type)
             .ok_or_else(|| not_run(engine.registry(), program.prog_type))?;
-        let config = engine.environment().clone();
+        let mut config = engine.environment().clone();
+        if config.types.btf().is_none() {
+            let known = engine.target_btf().or(module.object().btf.as_ref());
+            config.types = KernelTypes::new(known.cloned());
+        }
         let cpus = config.cpus;
         let environment = Box::new(Environment::new(config));
         let world = World::new(Cage::new()?, engine.kernel(), cpus, environment);

@@ -53,7 +53,10 @@ errnos! {
     EBADMSG = 74, "bad message";
     EOVERFLOW = 75, "value too large";
     EMSGSIZE = 90, "message too long";
+    EPROTOTYPE = 91, "wrong protocol for the socket";
+    ENOPROTOOPT = 92, "no such option";
     EPROTONOSUPPORT = 93, "protocol not supported";
+    ESOCKTNOSUPPORT = 94, "socket type not supported";
     EOPNOTSUPP = 95, "operation not supported";
     EAFNOSUPPORT = 97, "address family not supported";
     EADDRINUSE = 98, "address in use";

@@ -1,6 +1,8 @@
 //! What each program is run on: every packet, and for the fields that a context may carry in,
 //! packets with a context.
 
+mod contexts;
+
 use crate::machine::Stimulus;
 use crate::packets::{Packet, corpus};
 use crate::random::{Random, mutate};
@@ -25,6 +27,15 @@ const DAMAGED: u64 = 60;
 /// The stimuli for programs of a type.
 #[must_use]
 pub fn of_type(prog_type: ProgType) -> Vec<Named> {
+    match prog_type {
+        ProgType::SkLookup => contexts::socket_lookups(),
+        ProgType::RawTracepoint => contexts::raw_arguments(),
+        ProgType::Syscall => contexts::bytes(),
+        _ => of_packets(prog_type),
+    }
+}
+
+fn of_packets(prog_type: ProgType) -> Vec<Named> {
     let packets = corpus();
     let mut stimuli: Vec<Named> = packets
         .iter()
@@ -35,7 +46,7 @@ pub fn of_type(prog_type: ProgType) -> Vec<Named> {
             name: format!("{}, three times", packet.name),
             stimulus: Stimulus { repeat: 3, ..Stimulus::packet(&packet.bytes) },
         });
-        for (what, ctx) in contexts(prog_type, packet) {
+        for (what, ctx) in with_packet(prog_type, packet) {
             stimuli.push(Named {
                 name: format!("{}, {what}", packet.name),
                 stimulus: Stimulus { ctx: Some(ctx), ..Stimulus::packet(&packet.bytes) },
@@ -54,12 +65,14 @@ pub fn of_type(prog_type: ProgType) -> Vec<Named> {
 }
 
 /// Contexts that test-run takes, and some that it refuses.
-fn contexts(prog_type: ProgType, packet: &Packet) -> Vec<(&'static str, Vec<u8>)> {
+fn with_packet(prog_type: ProgType, packet: &Packet) -> Vec<(&'static str, Vec<u8>)> {
     match prog_type {
         ProgType::Xdp => xdp_contexts(packet.bytes.len() as u32),
         ProgType::SchedCls | ProgType::SchedAct | ProgType::CgroupSkb | ProgType::SocketFilter => {
             skb_contexts()
         }
+        ProgType::FlowDissector => contexts::flow_keys(),
+        ProgType::Netfilter => contexts::hooks(),
         _ => Vec::new(),
     }
 }

@@ -47,4 +47,4 @@ macro_rules! probes {
     )*};
 }
 
-probes! { ctx frame lwt memory skb sums text tunnel }
+probes! { ctx frame lwt memory skb sums text tunnel types }

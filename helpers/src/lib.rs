@@ -25,10 +25,10 @@ pub fn linux() -> Registry {
     for def in kfunc::ALL.iter().copied().flatten() {
         registry.add_kfunc(*def);
     }
-    for def in prog_types::ALL {
+    for def in prog_types::ALL.iter().chain(prog_types::described::ALL.iter().copied().flatten()) {
         registry.add_prog_type(*def);
     }
-    for decl in prog_types::described::ALL.iter().copied().flatten() {
+    for decl in prog_types::described::DESCRIBED {
         registry.describe_prog_type(*decl);
     }
     registry

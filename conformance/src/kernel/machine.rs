@@ -86,19 +86,35 @@ fn has_loadable_types(object: &Object) -> bool {
 impl Machine for KernelMachine {
     fn run(&mut self, stimulus: &Stimulus) -> Result<RunResult, RunError> {
         let ctx = stimulus.ctx.as_deref().unwrap_or_default();
+        // What takes a context alone refuses to be asked for a packet, some even for the context.
+        let (packet, context, repeat) = match self.prog_type {
+            ProgType::SkLookup => (false, true, stimulus.repeat),
+            ProgType::Netfilter => (true, false, stimulus.repeat),
+            ProgType::RawTracepoint | ProgType::Syscall => {
+                (false, false, stimulus.repeat.saturating_sub(1))
+            }
+            _ => (true, true, stimulus.repeat),
+        };
+        let data_out_bytes = stimulus.data.len() + Self::HEADROOM_BYTES;
         let input = TestInput {
             data: &stimulus.data,
             ctx,
-            data_out_bytes: stimulus.data.len() + Self::HEADROOM_BYTES,
-            ctx_out_bytes: if ctx.is_empty() { 0 } else { Self::CTX_BYTES },
-            repeat: stimulus.repeat,
+            data_out_bytes: if packet { data_out_bytes } else { 0 },
+            ctx_out_bytes: if context && !ctx.is_empty() { Self::CTX_BYTES } else { 0 },
+            repeat,
             flags: 0,
         };
         let output = self.program.test_run(&input).map_err(RunError::Refused)?;
+        let ctx = match self.prog_type {
+            // These keep their context.
+            ProgType::RawTracepoint | ProgType::Netfilter => Vec::new(),
+            _ => output.ctx,
+        };
         Ok(RunResult {
             retval: output.retval,
-            data: output.data,
-            ctx: stimulus.ctx.is_some().then_some(output.ctx),
+            // Without room for a packet, the kernel says how large the one was that went in.
+            data: if packet { output.data } else { Vec::new() },
+            ctx: stimulus.ctx.is_some().then_some(ctx),
         })
     }
 

@@ -8,13 +8,17 @@
 
 mod clock;
 mod net;
+mod object;
 mod rng;
+pub mod socket;
 mod task;
 mod trace;
 
 pub use clock::{Clock, ClockConfig, ClockId};
 pub use net::{Device, Route};
+pub use object::KernelTypes;
 pub use rng::{Rng, mix};
+pub use socket::{Socket, Sockets};
 pub use task::Task;
 pub use trace::TraceLog;
 
@@ -42,6 +46,10 @@ pub struct EnvConfig {
     pub netns_cookie: u64,
     /// Routes that `bpf_fib_lookup` finds.
     pub routes: Vec<Route>,
+    /// Sockets that look-ups find.
+    pub sockets: Vec<Socket>,
+    /// The types by which kernel objects are laid out.
+    pub types: KernelTypes,
 }
 
 impl Default for EnvConfig {
@@ -54,6 +62,8 @@ impl Default for EnvConfig {
             devices: vec![Device::loopback()],
             netns_cookie: 1,
             routes: Vec::new(),
+            sockets: Vec::new(),
+            types: KernelTypes::default(),
         }
     }
 }
@@ -67,7 +77,10 @@ pub struct Environment {
     devices: Vec<Device>,
     netns_cookie: u64,
     routes: Vec<Route>,
+    sockets: Sockets,
+    types: KernelTypes,
     next_cookie: AtomicU64,
+    next_run: AtomicU64,
     trace: Mutex<TraceLog>,
     hash_seed: u64,
 }
@@ -76,6 +89,8 @@ impl Environment {
     /// The environment that `config` describes.
     #[must_use]
     pub fn new(config: EnvConfig) -> Self {
+        const FIRST_COOKIE: u64 = 1;
+        let next_cookie = FIRST_COOKIE + config.sockets.len() as u64;
         Self {
             clock: Clock::new(config.clock),
             rng: Mutex::new(Rng::new(config.seed)),
@@ -83,7 +98,10 @@ impl Environment {
             devices: config.devices,
             netns_cookie: config.netns_cookie,
             routes: config.routes,
-            next_cookie: AtomicU64::new(1),
+            sockets: Sockets::new(config.sockets, FIRST_COOKIE),
+            types: config.types,
+            next_cookie: AtomicU64::new(next_cookie),
+            next_run: AtomicU64::new(0),
             trace: Mutex::new(TraceLog::default()),
             hash_seed: Rng::new(!config.seed).next(),
         }
@@ -136,9 +154,26 @@ impl Environment {
         &self.routes
     }
 
+    /// The sockets that look-ups find.
+    #[must_use]
+    pub const fn sockets(&self) -> &Sockets {
+        &self.sockets
+    }
+
+    /// The types by which kernel objects are laid out.
+    #[must_use]
+    pub const fn types(&self) -> &KernelTypes {
+        &self.types
+    }
+
     /// A new socket's cookie.
     pub fn next_socket_cookie(&self) -> u64 {
         self.next_cookie.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// A number that no other run of the world has.
+    pub fn next_run(&self) -> u64 {
+        self.next_run.fetch_add(1, Ordering::Relaxed)
     }
 
     /// Appends to the trace log what one `bpf_trace_printk` wrote.

@@ -14,14 +14,17 @@ pub mod lwt;
 pub mod map;
 pub mod memory;
 pub mod net;
+pub mod packet;
 pub mod perf;
 pub mod redirect;
 pub mod ringbuf;
 pub mod skb;
+mod sock;
 pub mod socket;
 pub mod sockmap;
 pub mod string;
 pub mod structs;
+pub mod syncookie;
 pub mod task;
 pub mod time;
 pub mod trace;
@@ -53,6 +56,7 @@ pub const ALL: &[&[HelperDef]] = &[
     kernel::ALL,
     lwt::ALL,
     socket::ALL,
+    syncookie::ALL,
     sockmap::ALL,
     tracing::ALL,
     tunnel::ALL,

@@ -5,7 +5,9 @@ use super::group::{
     SK_REUSEPORT, SK_SKB, SOCK_OPS, SOCKET_FILTER, TC, XDP,
 };
 use super::skb::skb;
+use super::sock;
 use crate::env;
+use crate::env::socket::LISTEN;
 use crate::prog_types::skb::Skb;
 use crate::prog_types::xdp::XdpRun;
 use ubpf_abi::{Errno, Trap, TrapKind};
@@ -170,9 +172,8 @@ fn sk_ancestor_cgroup_id(cx: &mut CallCx<'_>, _: SockCommon, level: i32) -> u64 
     env::of(cx.world).task().ancestor_cgroup_id(level)
 }
 
-/// Packets' sockets are full ones.
-fn sk_fullsock(_: &mut CallCx<'_>, sock: SockCommon) -> Option<Sock> {
-    Some(Sock::new(sock.addr()))
+fn sk_fullsock(cx: &mut CallCx<'_>, socket: SockCommon) -> Option<Sock> {
+    sock::is_full(cx, socket.addr()).then(|| Sock::new(socket.addr()))
 }
 
 /// Packets' sockets speak no protocol.
@@ -181,8 +182,9 @@ fn tcp_sock(_: &mut CallCx<'_>, _: SockCommon) -> Option<TcpSock> {
 }
 
 /// Packets' sockets are closed.
-fn get_listener_sock(_: &mut CallCx<'_>, _: SockCommon) -> Option<Sock> {
-    None
+fn get_listener_sock(cx: &mut CallCx<'_>, socket: SockCommon) -> Option<Sock> {
+    let (_, declared) = sock::declared(cx, socket.addr())?;
+    (declared.state == LISTEN).then(|| Sock::new(socket.addr()))
 }
 
 /// Length and device of the packet under a program, with its segment size.

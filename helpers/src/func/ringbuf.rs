@@ -9,6 +9,7 @@ use ubpf_vm::call::{
     Released, Void,
 };
 use ubpf_vm::helper;
+use ubpf_vm::mem::GuestAddr;
 use ubpf_vm::registry::HelperDef;
 
 /// Helpers of this topic.
@@ -34,7 +35,7 @@ pub const ALL: &[HelperDef] = &[
 const WAKEUP_FLAGS: u64 = 3;
 
 /// The ring that a map is.
-fn ring<'a>(cx: &CallCx<'_>, map: &MapRef<'a>) -> Result<&'a Ringbuf, Trap> {
+pub(super) fn ring<'a>(cx: &CallCx<'_>, map: &MapRef<'a>) -> Result<&'a Ringbuf, Trap> {
     map.downcast::<Ringbuf>().ok_or_else(|| cx.trap(TrapKind::BadArgument))
 }
 
@@ -84,19 +85,25 @@ fn ringbuf_discard(
     commit(cx, record, Commit::Discard)
 }
 
-/// Finds a record's ring through its header and ends the reservation.
 fn commit(
     cx: &CallCx<'_>,
     Released(record): Released<AllocMem>,
     how: Commit,
 ) -> Result<Void, Trap> {
+    commit_at(cx, record.addr(), how).map(|()| Void)
+}
+
+/// Finds a record's ring through its header and ends the reservation.
+///
+/// # Errors
+/// The trap of an address where no record begins.
+pub(super) fn commit_at(cx: &CallCx<'_>, record: GuestAddr, how: Commit) -> Result<(), Trap> {
     let bad = || cx.trap(TrapKind::BadArgument);
-    let owner_at = record.addr().0.checked_sub(HEADER_BYTES / 2).ok_or_else(bad)?;
+    let owner_at = record.0.checked_sub(HEADER_BYTES / 2).ok_or_else(bad)?;
     let owner: u32 = cx.cage().load(u64::from(owner_at)).map_err(|_| bad())?;
     let map = cx.world.map_ref(owner.into()).ok_or_else(bad)?;
     let ring = map.as_any().downcast_ref::<Ringbuf>().ok_or_else(bad)?;
-    ring.commit(record.addr(), how).map_err(|_| bad())?;
-    Ok(Void)
+    ring.commit(record, how).map(drop).map_err(|_| bad())
 }
 
 fn ringbuf_query(cx: &mut CallCx<'_>, map: MapRef<'_>, what: u64) -> Result<u64, Trap> {

@@ -2,18 +2,21 @@
 
 use super::group::{ATTACHED, BASE, INTRUSIVE, ITER, PERF_EVENT, TRACED, TRACING, TRACING_BTF};
 use super::structs::{SeqFile, SkBuff, XdpBuff};
+use crate::env::{self, ClockId};
+use crate::maps::perf_event_array::{PerfEventArray, Target};
 use ubpf_abi::map::MapOp;
+use ubpf_abi::{Errno, TrapKind};
 use ubpf_vm::call::arg::Writes;
 use ubpf_vm::call::{
-    Aligned, BtfPtr, CtxArg, FixedMem, MapRef, MemRead, MemReadOrEmpty, MemReadWriteOrEmpty,
-    MemWrite, MemWriteOrEmpty,
+    Aligned, BtfPtr, CallCx, CtxArg, Fail, FixedMem, MapRef, MemRead, MemReadOrEmpty,
+    MemReadWriteOrEmpty, MemWrite, MemWriteOrEmpty,
 };
-use ubpf_vm::describe;
 use ubpf_vm::registry::HelperDef;
+use ubpf_vm::{describe, helper};
 
 /// Helpers of this topic.
 pub const ALL: &[HelperDef] = &[
-    describe!(22 perf_event_read(MapRef<'_>, u64) -> i64, since 4.3,
+    helper!(22 perf_event_read, since 4.3,
         "Reads a hardware counter.",
         groups: &[BASE], gpl_only: true, map_op: Some(MapOp::PerfRead)),
     describe!(27 get_stackid(CtxArg, MapRef<'_>, u64) -> i64, since 4.6,
@@ -21,7 +24,7 @@ pub const ALL: &[HelperDef] = &[
         groups: &[TRACING], gpl_only: true, map_op: Some(MapOp::StackId)),
     describe!(36 probe_write_user(u64, MemRead) -> i64, since 4.8,
         "Writes to memory of the current process.", groups: &[INTRUSIVE], gpl_only: true),
-    describe!(55 perf_event_read_value(MapRef<'_>, u64, MemWrite) -> i64, since 4.15,
+    helper!(55 perf_event_read_value, since 4.15,
         "Copies a hardware counter with the times it was running.",
         groups: &[BASE], gpl_only: true, map_op: Some(MapOp::PerfRead)),
     describe!(56 perf_prog_read_value(CtxArg, MemWrite) -> i64, since 4.15,
@@ -48,7 +51,7 @@ pub const ALL: &[HelperDef] = &[
         groups: &[ITER], gpl_only: true),
     describe!(173 get_func_ip(CtxArg) -> u64, since 5.15,
         "Address of the traced function.", groups: &[TRACING], gpl_only: true),
-    describe!(174 get_attach_cookie(CtxArg) -> u64, since 5.15,
+    helper!(174 get_attach_cookie, since 5.15,
         "The number given when the program was attached.", groups: &[ATTACHED]),
     describe!(176 get_branch_snapshot(MemWriteOrEmpty, u64) -> i64, since 5.16,
         "Copies the branches that the processor remembers.", groups: &[BASE], gpl_only: true),
@@ -59,3 +62,46 @@ pub const ALL: &[HelperDef] = &[
     describe!(185 get_func_arg_cnt(CtxArg) -> i64, since 5.17,
         "How many arguments the traced function has.", groups: &[TRACED]),
 ];
+
+/// Programs are not attached here, so that no number was given.
+fn get_attach_cookie(_: &mut CallCx<'_>, _: CtxArg) -> u64 {
+    0
+}
+
+/// The counter behind a slot. Those that programs send records through count nothing.
+fn counter(cx: &CallCx<'_>, map: &MapRef<'_>, flags: u64) -> Result<u64, Fail> {
+    const INDEX_MASK: u64 = 0xffff_ffff;
+    let events = map.downcast::<PerfEventArray>();
+    let events = events.ok_or_else(|| cx.trap(TrapKind::BadArgument))?;
+    if flags & !INDEX_MASK != 0 {
+        return Err(Errno::EINVAL.into());
+    }
+    let target = match flags & INDEX_MASK {
+        INDEX_MASK => Target::Current,
+        slot => Target::Slot(slot as u32),
+    };
+    events.find(cx.cpu, target)?;
+    Ok(0)
+}
+
+fn perf_event_read(cx: &mut CallCx<'_>, map: MapRef<'_>, flags: u64) -> Result<u64, Fail> {
+    counter(cx, &map, flags)
+}
+
+fn perf_event_read_value(
+    cx: &mut CallCx<'_>,
+    map: MapRef<'_>,
+    flags: u64,
+    to: MemWrite,
+) -> Result<(), Fail> {
+    /// `struct bpf_perf_event_value`: the counter, and the times it was enabled and running.
+    const VALUE_BYTES: u32 = 24;
+    to.clear(cx).map_err(|_| Errno::EFAULT)?;
+    if to.len() != VALUE_BYTES {
+        return Err(Errno::EINVAL.into());
+    }
+    let count = counter(cx, &map, flags)?;
+    let running_ns = env::of(cx.world).clock().now_ns(ClockId::Monotonic);
+    let value = [count, running_ns, running_ns].map(u64::to_le_bytes);
+    Ok(to.write(cx, value.as_flattened()).map_err(|_| Errno::EFAULT)?)
+}

@@ -1,9 +1,11 @@
-//! `BPF_MAP_TYPE_CGROUP_ARRAY`. Cgroups are not emulated, so no slot can be filled.
+//! `BPF_MAP_TYPE_CGROUP_ARRAY`. User space names a cgroup by a descriptor; here its id in the
+//! unified hierarchy stands for one, which must be among the current task's cgroups.
 
 use super::create;
 use super::guard::{Guarded, Storage};
 use super::index::next_index;
 use super::references::References;
+use crate::env;
 use std::sync::Arc;
 use ubpf_abi::Errno;
 use ubpf_abi::map::{MapDef, MapFlags, MapOp, MapType, MapTypeDecl};
@@ -23,13 +25,30 @@ pub const DEF: MapTypeDef = MapTypeDef {
     create,
 };
 
-fn create(_world: &World, def: &MapDef) -> Result<Arc<dyn Map>, Errno> {
+fn create(world: &World, def: &MapDef) -> Result<Arc<dyn Map>, Errno> {
     create::check_fd_array(def, MapFlags::NUMA_NODE | create::USER_ACCESS)?;
-    Ok(Guarded::map(def, CgroupArray { cgroups: References::new(def.max_entries) }))
+    let known = env::of(world).task().cgroups.clone();
+    Ok(Guarded::map(def, CgroupArray { cgroups: References::new(def.max_entries), known }))
 }
 
-struct CgroupArray {
+/// The array: a slot holds a cgroup's place among the task's own.
+pub(crate) struct CgroupArray {
     cgroups: References,
+    known: Vec<u64>,
+}
+
+impl CgroupArray {
+    /// The id of the cgroup at an index.
+    ///
+    /// # Errors
+    /// `E2BIG` past the end, `EAGAIN` where there is none.
+    pub(crate) fn cgroup_id(&self, index: u32) -> Result<u64, Errno> {
+        if index >= self.cgroups.len() {
+            return Err(Errno::E2BIG);
+        }
+        let at = self.cgroups.get(index).and_then(|at| self.known.get(at as usize));
+        at.copied().ok_or(Errno::EAGAIN)
+    }
 }
 
 impl Storage for CgroupArray {
@@ -41,9 +60,12 @@ impl Storage for CgroupArray {
         Err(Errno::ENOTSUPP)
     }
 
-    fn store(&self, key: &[u8], _value: &[u8], flags: u64) -> Result<(), Errno> {
-        self.cgroups.check(key, flags)?;
-        Err(Errno::EBADF)
+    fn store(&self, key: &[u8], value: &[u8], flags: u64) -> Result<(), Errno> {
+        let index = self.cgroups.check(key, flags)?;
+        let id = value.first_chunk().copied().map_or(0, u32::from_le_bytes);
+        let at = self.known.iter().position(|known| *known == u64::from(id));
+        let at = at.and_then(|at| u32::try_from(at).ok()).ok_or(Errno::EBADF)?;
+        self.cgroups.set(index, at)
     }
 
     fn remove(&self, key: &[u8]) -> Result<(), Errno> {

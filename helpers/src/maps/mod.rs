@@ -21,7 +21,8 @@ mod array;
 mod array_of_maps;
 mod bloom_filter;
 mod cells;
-mod cgroup_array;
+pub(crate) mod cgroup_array;
+pub(crate) mod cgroup_storage;
 mod cpumap;
 mod create;
 mod devmap;
@@ -33,6 +34,7 @@ mod hash;
 mod hash_of_maps;
 mod index;
 mod jhash;
+pub(crate) mod local_storage;
 mod lpm_trie;
 mod lru;
 mod lru_hash;
@@ -47,6 +49,7 @@ mod references;
 pub(crate) mod ringbuf;
 mod rings;
 mod slab;
+pub(crate) mod sockmap;
 mod sparse;
 mod stack;
 mod supply;
@@ -54,6 +57,7 @@ mod table;
 #[cfg(test)]
 mod testing;
 mod trie;
+pub(crate) mod user_ringbuf;
 mod xskmap;
 
 use ubpf_vm::registry::MapTypeDef;
@@ -80,4 +84,14 @@ pub const ALL: &[MapTypeDef] = &[
     stack::DEF,
     ringbuf::DEF,
     bloom_filter::DEF,
+    user_ringbuf::DEF,
+    cgroup_storage::SHARED,
+    cgroup_storage::PERCPU,
+    local_storage::SK,
+    local_storage::INODE,
+    local_storage::TASK,
+    local_storage::CGRP,
+    sockmap::MAP,
+    sockmap::HASH,
+    sockmap::REUSEPORT,
 ];

@@ -66,12 +66,11 @@ pub(crate) enum Target {
 }
 
 impl PerfEventArray {
-    /// Sends a record from `cpu`.
+    /// The CPU that the buffer in a slot belongs to.
     ///
     /// # Errors
-    /// `E2BIG` for a slot past the end, `ENOENT` for one without a buffer, `EOPNOTSUPP` for
-    /// another CPU's, `ENOSPC` when the buffer is full.
-    pub(crate) fn output(&self, cpu: Cpu, target: Target, data: Vec<u8>) -> Result<(), Errno> {
+    /// `E2BIG` for a slot past the end, `ENOENT` for one without a buffer.
+    pub(crate) fn find(&self, cpu: Cpu, target: Target) -> Result<Cpu, Errno> {
         let slot = match target {
             Target::Current => cpu.0,
             Target::Slot(slot) => slot,
@@ -79,7 +78,16 @@ impl PerfEventArray {
         if slot >= self.open.len() {
             return Err(Errno::E2BIG);
         }
-        if self.open.get(slot).ok_or(Errno::ENOENT)? != cpu.0 {
+        self.open.get(slot).map(Cpu).ok_or(Errno::ENOENT)
+    }
+
+    /// Sends a record from `cpu`.
+    ///
+    /// # Errors
+    /// `E2BIG` for a slot past the end, `ENOENT` for one without a buffer, `EOPNOTSUPP` for
+    /// another CPU's, `ENOSPC` when the buffer is full.
+    pub(crate) fn output(&self, cpu: Cpu, target: Target, data: Vec<u8>) -> Result<(), Errno> {
+        if self.find(cpu, target)? != cpu {
             return Err(Errno::EOPNOTSUPP);
         }
         let bytes = (RECORD_HEADER_BYTES + data.len()).next_multiple_of(8);

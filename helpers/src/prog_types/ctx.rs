@@ -39,10 +39,23 @@ pub fn context<const N: usize>(
     layout: &CtxLayout,
     blank: [u8; N],
 ) -> Result<Option<[u8; N]>, InputError> {
+    let ctx = context_bytes(input, layout, blank.to_vec())?;
+    Ok(ctx.and_then(|ctx| ctx.try_into().ok()))
+}
+
+/// The same for a struct whose size only the layout knows.
+///
+/// # Errors
+/// As [`context`].
+pub fn context_bytes(
+    input: &Input,
+    layout: &CtxLayout,
+    blank: Vec<u8>,
+) -> Result<Option<Vec<u8>>, InputError> {
     let mut ctx = match &input.ctx {
         None if input.ctx_fields.is_empty() => return Ok(None),
         None => blank,
-        Some(bytes) => struct_bytes(bytes, layout)?,
+        Some(bytes) => struct_bytes(bytes, layout, blank.len())?,
     };
     for (name, value) in &input.ctx_fields {
         set_field(&mut ctx, layout, name, *value)?;
@@ -50,21 +63,21 @@ pub fn context<const N: usize>(
     Ok(Some(ctx))
 }
 
-fn struct_bytes<const N: usize>(bytes: &[u8], layout: &CtxLayout) -> Result<[u8; N], InputError> {
+fn struct_bytes(bytes: &[u8], layout: &CtxLayout, len: usize) -> Result<Vec<u8>, InputError> {
     let too_long = || {
         let (have, want) = (bytes.len(), layout.size);
         let message =
             format!("context of {have} bytes for struct {}, which has {want}", layout.name);
         refuse(Errno::E2BIG, message)
     };
-    if bytes.len() > MAX_CTX_BYTES {
+    if bytes.len() > len.max(MAX_CTX_BYTES) {
         return Err(too_long());
     }
-    let (head, tail) = bytes.split_at(bytes.len().min(N));
+    let (head, tail) = bytes.split_at(bytes.len().min(len));
     if tail.iter().any(|&b| b != 0) {
         return Err(too_long());
     }
-    let mut ctx = [0; N];
+    let mut ctx = vec![0; len];
     ctx.iter_mut().zip(head).for_each(|(to, from)| *to = *from);
     Ok(ctx)
 }

@@ -3,19 +3,23 @@
 
 pub mod cgroup_skb;
 pub mod classic;
+pub mod context;
 mod ctx;
 pub mod described;
+pub mod flow_dissector;
 pub mod lwt;
+pub mod netfilter;
 pub mod packet;
 pub mod sched;
 pub mod seccomp;
+pub mod sk_lookup;
 pub mod skb;
 pub mod socket_filter;
 pub mod xdp;
 
 use ubpf_vm::registry::ProgTypeDef;
 
-/// Every program type that can be run.
+/// The program types that run on more than their context struct.
 pub const ALL: &[ProgTypeDef] = &[
     socket_filter::DEF,
     classic::DEF,
@@ -28,4 +32,7 @@ pub const ALL: &[ProgTypeDef] = &[
     lwt::OUT,
     lwt::XMIT,
     lwt::SEG6LOCAL,
+    flow_dissector::DEF,
+    sk_lookup::DEF,
+    netfilter::DEF,
 ];

@@ -143,6 +143,14 @@ impl Linear {
         self.region.write(at, bytes).ok()
     }
 
+    /// Copies bytes into the metadata, or `None`, and nothing is written, when they do not fit.
+    #[must_use]
+    pub fn write_meta(&mut self, off: u32, bytes: &[u8]) -> Option<()> {
+        let end = off.checked_add(u32::try_from(bytes.len()).ok()?)?;
+        let at = (end <= self.meta_len()).then_some(self.meta + off)?;
+        self.region.write(at, bytes).ok()
+    }
+
     /// The whole view, metadata first.
     #[must_use]
     pub fn visible(&self) -> Vec<u8> {

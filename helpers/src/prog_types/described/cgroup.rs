@@ -2,6 +2,7 @@
 
 use super::rows::{BOOL, ONE, array, decl, only_for, pointer, since, wide, word, writable};
 use crate::func::group;
+use crate::prog_types::context::runs_on_context;
 use ubpf_abi::ctx::{
     CtxField,
     CtxFieldKind::{PacketData, PacketEnd, Sock},
@@ -9,6 +10,7 @@ use ubpf_abi::ctx::{
     CtxWidth::{NarrowFirst, NarrowLoads, NarrowOrWide, Padded},
 };
 use ubpf_abi::prog_type::{AttachType, Hook, PacketAccess, ProgType, ProgTypeDecl, RetRange};
+use ubpf_vm::registry::ProgTypeDef;
 
 const GET: &[AttachType] = &[AttachType::CGROUP_GETSOCKOPT];
 const SET: &[AttachType] = &[AttachType::CGROUP_SETSOCKOPT];
@@ -108,8 +110,8 @@ static SOCKOPT: &[CtxField] = &[
 ];
 
 /// The types of this family.
-pub const ALL: &[ProgTypeDecl] = &[
-    ProgTypeDecl {
+pub const ALL: &[ProgTypeDef] = &[
+    runs_on_context!(ProgTypeDecl {
         helpers: &[group::BASE, group::EVENTS, group::CGROUP, group::CGROUP_SOCK],
         ret: BOOL,
         ..decl(
@@ -117,8 +119,8 @@ pub const ALL: &[ProgTypeDecl] = &[
             "Allows or refuses sockets of a cgroup.",
             CtxLayout { name: "bpf_sock", size: 80, fields: SOCK },
         )
-    },
-    ProgTypeDecl {
+    }),
+    runs_on_context!(ProgTypeDecl {
         helpers: &[group::BASE, group::EVENTS, group::NET, group::CGROUP, group::CGROUP_SOCK_ADDR],
         ret: BOOL,
         hooks: &[
@@ -141,8 +143,8 @@ pub const ALL: &[ProgTypeDecl] = &[
             "Sees and changes the addresses that a cgroup's sockets use.",
             CtxLayout { name: "bpf_sock_addr", size: 72, fields: SOCK_ADDR },
         )
-    },
-    ProgTypeDecl {
+    }),
+    runs_on_context!(ProgTypeDecl {
         helpers: &[group::BASE, group::EVENTS, group::CGROUP],
         ret: BOOL,
         ..decl(
@@ -150,8 +152,8 @@ pub const ALL: &[ProgTypeDecl] = &[
             "Allows or refuses access to devices.",
             CtxLayout { name: "bpf_cgroup_dev_ctx", size: 12, fields: DEVICE },
         )
-    },
-    ProgTypeDecl {
+    }),
+    runs_on_context!(ProgTypeDecl {
         helpers: &[group::BASE, group::EVENTS, group::CGROUP, group::CGROUP_SYSCTL],
         ret: BOOL,
         ..decl(
@@ -159,8 +161,8 @@ pub const ALL: &[ProgTypeDecl] = &[
             "Allows, refuses or changes accesses to sysctls.",
             CtxLayout { name: "bpf_sysctl", size: 8, fields: SYSCTL },
         )
-    },
-    ProgTypeDecl {
+    }),
+    runs_on_context!(ProgTypeDecl {
         packet: PacketAccess::ReadWrite,
         helpers: &[group::BASE, group::EVENTS, group::CGROUP, group::CGROUP_SOCKOPT],
         ret: BOOL,
@@ -170,5 +172,5 @@ pub const ALL: &[ProgTypeDecl] = &[
             "Sees and changes the options that a cgroup's sockets get and set.",
             CtxLayout { name: "bpf_sockopt", size: 40, fields: SOCKOPT },
         )
-    },
+    }),
 ];

@@ -1,14 +1,17 @@
-//! Program types that can be verified but not run: their contexts, helpers and return values.
+//! Program types that run on a context struct, and those that can be verified but not run.
 //!
-//! A type moves out of here into a file of its own when something can make its context.
+//! A type moves out of here into a file of its own when its input is more than that.
 
 mod cgroup;
-mod packet;
 pub(super) mod rows;
 mod socket;
 mod tracing;
 
 use ubpf_abi::prog_type::ProgTypeDecl;
+use ubpf_vm::registry::ProgTypeDef;
 
-/// Every description, by family.
-pub const ALL: &[&[ProgTypeDecl]] = &[tracing::ALL, packet::ALL, socket::ALL, cgroup::ALL];
+/// Every type that runs on its context, by family.
+pub const ALL: &[&[ProgTypeDef]] = &[tracing::ALL, socket::ALL, cgroup::ALL];
+
+/// Types of which only the description is known.
+pub const DESCRIBED: &[ProgTypeDecl] = tracing::DESCRIBED;

@@ -3,7 +3,9 @@
 
 use super::rows::{BOOL, array, decl, long, pointer, since, wide, word, writable};
 use crate::func::group;
+use crate::prog_types::context::runs_on_context;
 use crate::prog_types::skb::fields::{Field, fields, layout};
+use crate::prog_types::skb::{self, SkbKind};
 use ubpf_abi::ctx::{
     CtxAccess::{None, Read, ReadWrite},
     CtxField,
@@ -14,6 +16,7 @@ use ubpf_abi::ctx::{
 use ubpf_abi::prog_type::{
     Fate, InputKind, PacketAccess, PacketLayer, ProgType, ProgTypeDecl, Verdicts,
 };
+use ubpf_vm::registry::ProgTypeDef;
 
 static SOCK_OPS: &[CtxField] = &[
     word("op", 0),
@@ -77,6 +80,9 @@ static SK_SKB: &[CtxField] = &fields(&[
     (Field::LocalPort, Read),
 ]);
 
+const SK_SKB_LAYOUT: CtxLayout = layout(SK_SKB);
+const SKB_KIND: SkbKind = SkbKind { layer: PacketLayer::Network, layout: &SK_SKB_LAYOUT };
+
 static SK_MSG: &[CtxField] = &[
     pointer("data", 0, PacketData),
     pointer("data_end", 8, PacketEnd),
@@ -103,22 +109,9 @@ static SK_REUSEPORT: &[CtxField] = &[
     since(pointer("migrating_sk", 48, SockOrNull), 5, 14),
 ];
 
-static SK_LOOKUP: &[CtxField] = &[
-    pointer("sk", 0, FullSockOrNull),
-    wide(word("family", 8), NarrowLoads),
-    wide(word("protocol", 12), NarrowLoads),
-    wide(word("remote_ip4", 16), NarrowLoads),
-    wide(array("remote_ip6", 20, 4, 4), NarrowLoads),
-    wide(word("remote_port", 36), NarrowLoads),
-    wide(word("local_ip4", 40), NarrowLoads),
-    wide(array("local_ip6", 44, 4, 4), NarrowLoads),
-    wide(word("local_port", 60), NarrowLoads),
-    since(wide(word("ingress_ifindex", 64), NarrowLoads), 5, 17),
-];
-
 /// The types of this family.
-pub const ALL: &[ProgTypeDecl] = &[
-    ProgTypeDecl {
+pub const ALL: &[ProgTypeDef] = &[
+    runs_on_context!(ProgTypeDecl {
         helpers: &[group::BASE, group::EVENTS, group::NET, group::SOCK_OPS, group::CGROUP],
         ret: BOOL,
         ..decl(
@@ -126,19 +119,22 @@ pub const ALL: &[ProgTypeDecl] = &[
             "Sees events of a cgroup's TCP sockets and sets their parameters.",
             CtxLayout { name: "bpf_sock_ops", size: 224, fields: SOCK_OPS },
         )
+    }),
+    ProgTypeDef {
+        decl: ProgTypeDecl {
+            input: InputKind::Packet { from: PacketLayer::Network },
+            packet: PacketAccess::ReadWrite,
+            helpers: &[group::BASE, group::EVENTS, group::NET, group::SK_SKB],
+            verdicts: Verdicts::Named(&[(0, "SK_DROP", Fate::Drop), (1, "SK_PASS", Fate::Pass)]),
+            ..decl(
+                ProgType::SkSkb,
+                "Cuts a sockmap's stream into messages, or redirects them.",
+                SK_SKB_LAYOUT,
+            )
+        },
+        prepare: |world, input| skb::prepare(world, input, SKB_KIND),
     },
-    ProgTypeDecl {
-        input: InputKind::Packet { from: PacketLayer::Network },
-        packet: PacketAccess::ReadWrite,
-        helpers: &[group::BASE, group::EVENTS, group::NET, group::SK_SKB],
-        verdicts: Verdicts::Named(&[(0, "SK_DROP", Fate::Drop), (1, "SK_PASS", Fate::Pass)]),
-        ..decl(
-            ProgType::SkSkb,
-            "Cuts a sockmap's stream into messages, or redirects them.",
-            layout(SK_SKB),
-        )
-    },
-    ProgTypeDecl {
+    runs_on_context!(ProgTypeDecl {
         packet: PacketAccess::ReadWrite,
         helpers: &[group::BASE, group::EVENTS, group::NET, group::SK_MSG],
         verdicts: Verdicts::Named(&[(0, "SK_DROP", Fate::Drop), (1, "SK_PASS", Fate::Pass)]),
@@ -147,8 +143,8 @@ pub const ALL: &[ProgTypeDecl] = &[
             "Sees what is sent through a sockmap, and may redirect it.",
             CtxLayout { name: "sk_msg_md", size: 80, fields: SK_MSG },
         )
-    },
-    ProgTypeDecl {
+    }),
+    runs_on_context!(ProgTypeDecl {
         packet: PacketAccess::Read,
         helpers: &[group::BASE, group::SK_REUSEPORT],
         verdicts: Verdicts::Named(&[(0, "SK_DROP", Fate::Drop), (1, "SK_PASS", Fate::Pass)]),
@@ -157,15 +153,5 @@ pub const ALL: &[ProgTypeDecl] = &[
             "Chooses the socket of a reuseport group that receives a packet.",
             CtxLayout { name: "sk_reuseport_md", size: 56, fields: SK_REUSEPORT },
         )
-    },
-    ProgTypeDecl {
-        helpers: &[group::BASE, group::EVENTS, group::NET, group::SK_LOOKUP],
-        ret: BOOL,
-        verdicts: Verdicts::Named(&[(0, "SK_DROP", Fate::Drop), (1, "SK_PASS", Fate::Pass)]),
-        ..decl(
-            ProgType::SkLookup,
-            "Chooses the socket that receives a connection or packet.",
-            CtxLayout { name: "bpf_sk_lookup", size: 72, fields: SK_LOOKUP },
-        )
-    },
+    }),
 ];

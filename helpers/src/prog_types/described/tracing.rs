@@ -3,11 +3,13 @@
 
 use super::rows::{BOOL, ZERO, array, decl, long, pointer, wide};
 use crate::func::group;
+use crate::prog_types::context::{self, runs_on_context};
 use ubpf_abi::ctx::{
     CtxAccess, CtxField, CtxFieldKind, CtxLayout,
     CtxWidth::{Any, NarrowLoads, WholeFirst},
 };
 use ubpf_abi::prog_type::{AttachType, Hook, ProgType, ProgTypeDecl, RetRange};
+use ubpf_vm::registry::ProgTypeDef;
 
 /// Largest record of a tracepoint (`PERF_MAX_TRACE_SIZE`).
 const MAX_RECORD_BYTES: u32 = 8192;
@@ -43,9 +45,9 @@ static SYSCALL: &[CtxField] = &[CtxField {
 /// The arguments of the function that a program is attached to, which its prototype describes.
 const PROTOTYPE: CtxLayout = CtxLayout { name: "u64[]", size: MAX_ARGS * 8, fields: &[] };
 
-/// The types of this family.
-pub const ALL: &[ProgTypeDecl] = &[
-    ProgTypeDecl {
+/// The types of this family that run on their context.
+pub const ALL: &[ProgTypeDef] = &[
+    runs_on_context!(ProgTypeDecl {
         helpers: HELPERS,
         hooks: &[Hook {
             attach_types: &[AttachType::TRACE_KPROBE_SESSION, AttachType::TRACE_UPROBE_SESSION],
@@ -57,32 +59,30 @@ pub const ALL: &[ProgTypeDecl] = &[
             "Runs at a function of the kernel or of a process.",
             CtxLayout { name: "pt_regs", size: 8 * REGS, fields: PT_REGS },
         )
-    },
-    ProgTypeDecl {
+    }),
+    runs_on_context!(ProgTypeDecl {
         helpers: HELPERS,
         ..decl(
             ProgType::Tracepoint,
             "Runs at a tracepoint, on its formatted record.",
             CtxLayout { name: "trace_entry", size: MAX_RECORD_BYTES, fields: RECORD },
         )
-    },
-    ProgTypeDecl {
+    }),
+    runs_on_context!(ProgTypeDecl {
         helpers: &[group::BASE, group::EVENTS, group::TRACING, group::ATTACHED, group::PERF_EVENT],
         ..decl(
             ProgType::PerfEvent,
             "Runs when a performance counter overflows.",
             CtxLayout { name: "bpf_perf_event_data", size: 184, fields: PERF_EVENT },
         )
+    }),
+    ProgTypeDef {
+        decl: RAW_TRACEPOINT,
+        prepare: |world, input| {
+            context::prepare_bytes(world, input, &RAW_TRACEPOINT, MAX_ARGS as usize * 8, false)
+        },
     },
-    ProgTypeDecl {
-        helpers: HELPERS,
-        ..decl(
-            ProgType::RawTracepoint,
-            "Runs at a tracepoint, on its raw arguments.",
-            CtxLayout { name: "bpf_raw_tracepoint_args", size: 8 * MAX_ARGS, fields: RAW_ARGS },
-        )
-    },
-    ProgTypeDecl {
+    runs_on_context!(ProgTypeDecl {
         helpers: HELPERS,
         ..decl(
             ProgType::RawTracepointWritable,
@@ -93,7 +93,35 @@ pub const ALL: &[ProgTypeDecl] = &[
                 fields: RAW_WRITABLE_ARGS,
             },
         )
+    }),
+    ProgTypeDef {
+        decl: SYSCALL_DECL,
+        prepare: |world, input| {
+            context::prepare_bytes(world, input, &SYSCALL_DECL, SYSCALL_CTX_BYTES as usize, true)
+        },
     },
+];
+
+const RAW_TRACEPOINT: ProgTypeDecl = ProgTypeDecl {
+    helpers: HELPERS,
+    ..decl(
+        ProgType::RawTracepoint,
+        "Runs at a tracepoint, on its raw arguments.",
+        CtxLayout { name: "bpf_raw_tracepoint_args", size: 8 * MAX_ARGS, fields: RAW_ARGS },
+    )
+};
+
+const SYSCALL_DECL: ProgTypeDecl = ProgTypeDecl {
+    helpers: &[group::BASE, group::EVENTS, group::TRACING, group::TRACING_BTF, group::SYSCALL],
+    ..decl(
+        ProgType::Syscall,
+        "Runs when user space asks for it, and may make system calls of bpf(2).",
+        CtxLayout { name: "u8[]", size: SYSCALL_CTX_BYTES, fields: SYSCALL },
+    )
+};
+
+/// The types whose context is that of the function they are attached to.
+pub const DESCRIBED: &[ProgTypeDecl] = &[
     ProgTypeDecl {
         helpers: &[group::BASE, group::EVENTS, group::TRACING, group::TRACING_BTF],
         ret: ZERO,
@@ -124,13 +152,5 @@ pub const ALL: &[ProgTypeDecl] = &[
     ProgTypeDecl {
         helpers: &[group::BASE],
         ..decl(ProgType::StructOps, "Implements an operation of a kernel struct.", PROTOTYPE)
-    },
-    ProgTypeDecl {
-        helpers: &[group::BASE, group::EVENTS, group::TRACING, group::TRACING_BTF, group::SYSCALL],
-        ..decl(
-            ProgType::Syscall,
-            "Runs when user space asks for it, and may make system calls of bpf(2).",
-            CtxLayout { name: "u8[]", size: SYSCALL_CTX_BYTES, fields: SYSCALL },
-        )
     },
 ];

@@ -4,6 +4,7 @@
 use super::fields::{self, Field};
 use super::headers::{Headers, protocol_of};
 use super::{Checksum, ETH_HLEN, Gso, Skb, VlanTag};
+use crate::env;
 use crate::prog_types::ctx::{self, no_memory};
 use crate::prog_types::packet::Linear;
 use ubpf_abi::ctx::CtxLayout;
@@ -45,6 +46,7 @@ pub fn prepare(
     let tagged = [Field::VlanPresent, Field::VlanTci, Field::VlanProto];
     let tagged = tagged.into_iter().any(|field| given_field(field) != 0);
     let skb = Skb {
+        id: env::of(world).next_run(),
         ctx,
         sock,
         headers: Headers::of_frame(packet.data_off(), ETH_HLEN),

@@ -269,6 +269,41 @@ impl Skb {
         Ok(())
     }
 
+    /// Puts an outer IP header in front of the packet, as a lightweight tunnel does.
+    ///
+    /// # Errors
+    /// `EINVAL` for a header that is none, or longer than 256 bytes.
+    pub fn push_ip(&mut self, header: &[u8]) -> Result<(), Errno> {
+        const MAX_BYTES: usize = 256;
+        const IPV4_BYTES: usize = 20;
+        const IPV6_BYTES: usize = 40;
+        const CHECKSUM: usize = 10;
+        let first = header.first().copied().unwrap_or(0);
+        let (protocol, least) = match first >> 4 {
+            4 => (ETH_P_IP, usize::from(first & 0xf) * 4),
+            6 => (ETH_P_IPV6, IPV6_BYTES),
+            _ => return Err(Errno::EINVAL),
+        };
+        if !(IPV4_BYTES.max(least)..=MAX_BYTES).contains(&header.len()) {
+            return Err(Errno::EINVAL);
+        }
+        let by = u32::try_from(header.len()).map_err(|_| Errno::EINVAL)?;
+        self.push(by)?;
+        self.packet.write(0, header).ok_or(Errno::ENOMEM)?;
+        self.sum_added(0, header);
+        self.encapsulated = true;
+        self.hash = None;
+        self.headers.network = self.packet.data_off();
+        self.protocol = protocol;
+        let checksum = header.get(CHECKSUM..CHECKSUM + 2);
+        if protocol == ETH_P_IP && checksum == Some(&[0, 0]) {
+            let sum = csum::fold(sum(header.get(..least).unwrap_or_default()));
+            self.packet.write(CHECKSUM as u32, &sum.to_le_bytes()).ok_or(Errno::ENOMEM)?;
+        }
+        self.show();
+        Ok(())
+    }
+
     /// Puts a tag beside the packet; one that is there already moves into it.
     ///
     /// # Errors

@@ -64,6 +64,8 @@ pub enum Checksum {
 /// A socket buffer under a program.
 #[derive(Debug)]
 pub struct Skb {
+    /// No other run of the world has it.
+    id: u64,
     ctx: Region,
     sock: Region,
     packet: Linear,
@@ -97,6 +99,12 @@ struct Gso {
 }
 
 impl Skb {
+    /// The run's number in its world.
+    #[must_use]
+    pub const fn id(&self) -> u64 {
+        self.id
+    }
+
     /// The packet from where the program sees it.
     #[must_use]
     pub const fn packet(&self) -> &Linear {
@@ -260,6 +268,12 @@ impl Skb {
             self.sum_replaced(off, &old, bytes);
         }
         Ok(())
+    }
+
+    /// Copies bytes into the metadata in front of the packet; `None` where there is no room.
+    #[must_use]
+    pub fn store_meta(&mut self, off: u32, bytes: &[u8]) -> Option<()> {
+        self.packet.write_meta(off, bytes)
     }
 
     /// Shows in the context struct what helpers changed.

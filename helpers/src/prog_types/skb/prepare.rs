@@ -76,6 +76,7 @@ pub fn prepare(
     let sock = alloc(SOCK_BYTES, RegionKind::KernelObject, "bpf_sock", Perm::Read)?;
     let verify_checksum = input.flags & CHECKSUM_COMPLETE != 0;
     let mut skb = Skb {
+        id: env::of(world).next_run(),
         ctx,
         sock,
         packet,
