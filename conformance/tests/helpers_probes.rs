@@ -47,4 +47,4 @@ macro_rules! probes {
     )*};
 }
 
-probes! { ctx frame lwt memory skb sums text tunnel types }
+probes! { ctx dynptr frame lwt memory skb storage sums text tunnel types }

@@ -287,11 +287,20 @@ fn operations(def: &MapDef, object: &Object) -> Option<(u32, u32)> {
     Some((id.0, target.size_of(id).ok()?))
 }
 
+/// Whether the values belong to kernel objects, which takes their types.
+fn is_local_storage(map_type: MapType) -> bool {
+    matches!(
+        map_type,
+        MapType::SkStorage | MapType::InodeStorage | MapType::TaskStorage | MapType::CgrpStorage
+    )
+}
+
 /// Key and value types, for the map types that take them. Plain values go without: the kernel
 /// reads them only to find locks, timers and the like.
 fn types<'a>(def: &MapDef, btf: Option<BorrowedFd<'a>>) -> Option<MapBtf<'a>> {
     let (fd, value) = (btf?, def.value_type?);
-    if matches!(def.init, MapInit::Data { .. }) || !has_contents(def) {
+    let typed = has_contents(def) || def.map_type.is_ok_and(is_local_storage);
+    if matches!(def.init, MapInit::Data { .. }) || !typed {
         return None;
     }
     Some(MapBtf { fd, key: def.key_type.map_or(0, |id| id.0), value: value.0 })

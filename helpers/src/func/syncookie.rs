@@ -77,9 +77,15 @@ impl<'a> Flow<'a> {
         bytes.fold(start, |hash, &byte| mix(hash ^ u64::from(byte))) as u32
     }
 
+    /// The largest segment size that a cookie can name and that is not above `mss`, with its index.
+    fn size(&self, mss: u16) -> (u32, u16) {
+        let named = (0..).zip(self.sizes).filter(|(at, size)| *at == 0 || *size <= mss);
+        named.last().unwrap_or_default()
+    }
+
     /// The number for a connection that asked with `seq` and takes segments of `mss` bytes.
     fn make(&self, (seed, minute): (u64, u32), seq: u32, mss: u16) -> u32 {
-        let index = self.sizes.iter().rposition(|&size| size <= mss).unwrap_or(0) as u32;
+        let (index, _) = self.size(mss);
         let data = self.hash(seed, minute, 1).wrapping_add(index) & DATA_MASK;
         self.hash(seed, 0, 0).wrapping_add(seq).wrapping_add(minute << DATA_BITS).wrapping_add(data)
     }
@@ -201,13 +207,13 @@ fn tcp_gen_syncookie(
     Err(Errno::ENOENT)
 }
 
-/// The cookie that answers a SYN.
+/// The cookie that answers a SYN, and the segment size that it names in the upper half.
 fn generate(
     cx: &CallCx<'_>,
     ip: &[u8],
     tcp: &MemReadOrEmpty,
     version: Version,
-) -> Result<u32, Errno> {
+) -> Result<u64, Errno> {
     let tcp = tcp.bytes(cx).map_err(|_| Errno::EFAULT)?;
     check_header(&tcp)?;
     let default = match version {
@@ -216,7 +222,8 @@ fn generate(
     };
     let mss = segment_size(&tcp).unwrap_or(default);
     let flow = Flow::new(version, ip, &tcp).ok_or(Errno::EINVAL)?;
-    Ok(flow.make(secret(cx), word(&tcp, 4), mss))
+    let cookie = flow.make(secret(cx), word(&tcp, 4), mss);
+    Ok(u64::from(cookie) | u64::from(flow.size(mss).1) << 32)
 }
 
 /// Whether an ACK brings a cookie back.
@@ -236,7 +243,7 @@ fn tcp_raw_gen_syncookie_ipv4(
     cx: &mut CallCx<'_>,
     ip: FixedMem<Reads, 20>,
     tcp: MemReadOrEmpty,
-) -> Result<u32, Errno> {
+) -> Result<u64, Errno> {
     let ip = ip.bytes(cx).map_err(|_| Errno::EFAULT)?;
     generate(cx, &ip, &tcp, Version::V4)
 }
@@ -245,7 +252,7 @@ fn tcp_raw_gen_syncookie_ipv6(
     cx: &mut CallCx<'_>,
     ip: FixedMem<Reads, 40>,
     tcp: MemReadOrEmpty,
-) -> Result<u32, Errno> {
+) -> Result<u64, Errno> {
     let ip = ip.bytes(cx).map_err(|_| Errno::EFAULT)?;
     generate(cx, &ip, &tcp, Version::V6)
 }
