@@ -14,11 +14,11 @@ struct {
 } enormous SEC(".maps");
 
 struct {
-	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__type(key, int);
-	__type(value, __u64);
-} storage SEC(".maps");
+	__uint(type, 33); /* arena, which older headers lack */
+	__uint(map_flags, 1 << 10);
+	__uint(max_entries, 1);
+
+} arena SEC(".maps");
 
 SEC("xdp")
 int helper(struct xdp_md *ctx)
@@ -27,9 +27,9 @@ int helper(struct xdp_md *ctx)
 }
 
 SEC("xdp")
-int later_helper(struct xdp_md *ctx)
+int later_map(struct xdp_md *ctx)
 {
-	return bpf_sk_storage_delete(&storage, 0);
+	return bpf_map_delete_elem(&arena, 0);
 }
 
 SEC("xdp")
