@@ -15,6 +15,7 @@ mod attach_type;
 pub mod btf;
 pub mod ctx;
 pub mod errno;
+pub mod fields;
 pub mod helper;
 mod helper_id;
 pub mod kernel;

@@ -3,6 +3,7 @@
 use crate::Options;
 use crate::cfg::Cfg;
 use crate::liveness::Liveness;
+use crate::maps::Fields;
 use crate::reason::Reason;
 use crate::state::MapRef;
 use crate::text::Text;
@@ -33,6 +34,8 @@ pub struct Cx<'a> {
     pub options: &'a Options,
     /// What it is attached to, where that gives its context its types.
     pub target: Option<&'a Prototype>,
+    /// Where its types have fields with rules of their own.
+    pub fields: &'a Fields,
 }
 
 impl<'a> Cx<'a> {

@@ -79,6 +79,13 @@ fn judge(
     log: Option<&mut Log>,
 ) -> Result<Verified, Rejection> {
     let text = structure::check(program, options)?;
+    let (fields, untyped) = match maps::Fields::of(program) {
+        Ok(fields) => (fields, None),
+        Err(_) => (maps::Fields::default(), Some(without_types(program))),
+    };
+    let whole = program;
+    let program = untyped.as_ref().unwrap_or(program);
+    maps::check(program, &text, &fields)?;
     let cfg = cfg::Cfg::build(&text, options.loops_allowed(), platform)?;
     let Some(decl) = platform.prog_type(program.prog_type) else {
         return Err(Rejection::whole(Reason::Unsupported("this program type")));
@@ -86,16 +93,32 @@ fn judge(
     let target = typed::target::resolve(program).map_err(Rejection::whole)?;
     let live = liveness::Liveness::compute(&text);
     let target = target.as_ref();
-    let cx =
-        cx::Cx { program, text: &text, cfg: &cfg, live: &live, platform, decl, options, target };
+    let cx = cx::Cx {
+        program,
+        text: &text,
+        cfg: &cfg,
+        live: &live,
+        platform,
+        decl,
+        options,
+        target,
+        fields: &fields,
+    };
     subprogs::check_results(&cx)?;
-    maps::check(&cx)?;
     let walked = explore::explore(&cx, stats, log)?;
     let facts = facts::gather(&cx, &walked, stats);
     // SAFETY: exploration walked every path from the entry and checked each instruction's
     // obligations in every state that reaches it, and returned no rejection. The facts hold on
     // every execution, for the reasons that `facts` gives.
     #[allow(unsafe_code)]
-    let verified = unsafe { Verified::assume(Arc::clone(program), facts) };
+    let verified = unsafe { Verified::assume(Arc::clone(whole), facts) };
     Ok(verified)
+}
+
+/// The program as loaders hand it over when the kernel does not take its types.
+fn without_types(program: &Program) -> Program {
+    let mut bare = program.clone();
+    bare.btf = None;
+    bare.subprogs.iter_mut().for_each(|subprog| subprog.btf_func = None);
+    bare
 }

@@ -15,7 +15,7 @@ use crate::domain::width::W64;
 use crate::domain::{Bounds, Tnum};
 use crate::explore::Stats;
 use crate::state::stack::{Byte, Slot};
-use crate::state::{Frame, Number, Pointer, PtrTo, Reg, State};
+use crate::state::{Frame, Hold, Number, Pointer, PtrTo, Reg, State};
 use crate::transfer::Trace;
 use std::fmt::{self, Write};
 use ubpf_abi::helper::HelperId;
@@ -200,6 +200,9 @@ impl RegText<'_> {
         if let (PtrTo::Btf { id, .. }, Some(types)) = (p.to, &self.cx.program.target_btf) {
             f.write_str(types.name_of(id))?;
         }
+        if let (PtrTo::Own { id, .. }, Some(types)) = (p.to, &self.cx.program.btf) {
+            f.write_str(types.name_of(id))?;
+        }
         if let PtrTo::Stack(depth) = p.to {
             if usize::from(depth) != self.depth {
                 write!(f, "[{depth}]")?;
@@ -215,6 +218,9 @@ impl RegText<'_> {
         }
         if let Some(id) = p.ref_id {
             list.item(format_args!("ref_obj_id={}", id.0))?;
+        }
+        if let PtrTo::Own { hold: Hold::NonOwning, .. } = p.to {
+            list.item(format_args!("non_own_ref"))?;
         }
         if let PtrTo::Map(map) | PtrTo::MapValue(map) | PtrTo::MapKey(map) = p.to
             && let Ok(def) = self.cx.map_def(map)

@@ -1,75 +1,124 @@
-//! What can be said of the maps that a program refers to, before any path is walked.
+//! The maps that a program refers to: which fields their values have, and whether programs of its
+//! kind may use them at all.
 
-use crate::cx::Cx;
-use crate::reason::{Reason, Rejection};
-use ubpf_abi::btf::{Btf, BtfId, Def, MAX_DEPTH, Type};
-use ubpf_abi::map::{MapDef, MapId};
+use crate::reason::{FieldReason, Reason, Rejection};
+use crate::state::MapRef;
+use crate::text::Text;
+use ubpf_abi::btf::BtfId;
+use ubpf_abi::fields::{FieldError, FieldKind, ObjectFields, Record};
+use ubpf_abi::map::{MapDef, MapId, MapType};
+use ubpf_abi::prog_type::ProgType;
+use ubpf_abi::program::Program;
 use ubpf_isa::{Imm64, Insn};
 
-/// Structs in map values that programs touch through helpers and kernel functions only.
-const SPECIAL: [&str; 10] = [
-    "bpf_spin_lock",
-    "bpf_res_spin_lock",
-    "bpf_timer",
-    "bpf_wq",
-    "bpf_task_work",
-    "bpf_list_head",
-    "bpf_list_node",
-    "bpf_rb_root",
-    "bpf_rb_node",
-    "bpf_refcount",
-];
+/// Where the types of an object have fields with rules of their own.
+#[derive(Debug, Default)]
+pub struct Fields {
+    object: ObjectFields,
+    /// By map: the fields of its values, and of the values of the maps in it.
+    maps: Vec<[Option<Record>; 2]>,
+}
 
-/// Tags of pointers in map values that hold kernel or user objects.
-const SPECIAL_TAGS: [&str; 4] = ["kptr", "kptr_untrusted", "percpu_kptr", "uptr"];
+impl Fields {
+    /// Finds them.
+    ///
+    /// # Errors
+    /// The kernel does not take the object's types. Loaders then go on without.
+    pub fn of(program: &Program) -> Result<Self, FieldError> {
+        let Some(own) = program.btf.as_deref() else { return Ok(Self::default()) };
+        let kernel = program.target_btf.as_deref();
+        let object = ObjectFields::of(own, kernel)?;
+        // A map that the kernel does not take with its types has no fields.
+        let of_map = |def: &MapDef| object.of_map(own, kernel, def).ok().flatten();
+        let of_both = |def: &MapDef| [of_map(def), def.inner.as_deref().and_then(of_map)];
+        let maps = program.maps.iter().map(of_both).collect();
+        Ok(Self { object, maps })
+    }
 
-/// Checks the maps.
+    /// The fields of a map's values.
+    #[must_use]
+    pub fn of_map(&self, map: MapRef) -> Option<&Record> {
+        self.maps.get(map.map.index())?[usize::from(map.inner)].as_ref()
+    }
+
+    /// The fields of a struct of the object.
+    #[must_use]
+    pub fn of_struct(&self, id: BtfId) -> Option<&Record> {
+        self.object.of_struct(id)
+    }
+}
+
+/// Checks the maps, in the order in which the code refers to them.
 ///
 /// # Errors
-/// A map whose values hold parts with rules of their own, which are not modelled: such a part
-/// must not be read or written like other bytes.
-pub fn check(cx: &Cx<'_>) -> Result<(), Rejection> {
-    for (pc, insn) in cx.text.insns() {
+/// A map that programs of this kind may not use.
+pub fn check(program: &Program, text: &Text, fields: &Fields) -> Result<(), Rejection> {
+    for (pc, insn) in text.insns() {
         let Insn::LdImm64 { imm: Imm64::MapFd(fd) | Imm64::MapValue { fd, .. }, .. } = insn else {
             continue;
         };
         let Ok(id) = u32::try_from(fd).map(MapId) else { continue };
-        let def = cx.program.maps.get(id.index());
-        let inner = def.and_then(|d| d.inner.as_deref());
-        if [def, inner].into_iter().flatten().any(|def| is_special(cx, def)) {
-            let reason = Reason::Unsupported("maps whose values hold locks, timers or kptrs");
-            return Err(Rejection::at(pc, reason));
-        }
+        let Some(def) = program.maps.get(id.index()) else { continue };
+        let record = fields.of_map(MapRef { map: id, inner: false, uid: 0 });
+        check_map(program, def, record).map_err(|reason| Rejection::at(pc, reason))?;
     }
     Ok(())
 }
 
-fn is_special(cx: &Cx<'_>, def: &MapDef) -> bool {
-    match (cx.program.btf.as_deref(), def.value_type) {
-        (Some(btf), Some(ty)) => holds_special(btf, ty, 0),
-        _ => false,
+fn check_map(program: &Program, def: &MapDef, record: Option<&Record>) -> Result<(), Reason> {
+    let tracing = matches!(
+        program.prog_type,
+        ProgType::Kprobe
+            | ProgType::Tracepoint
+            | ProgType::PerfEvent
+            | ProgType::RawTracepoint
+            | ProgType::RawTracepointWritable
+    );
+    let has = |wanted: &dyn Fn(&FieldKind) -> bool| record.is_some_and(|r| r.has(wanted));
+    if tracing && has(&|kind| kind.root().is_some()) {
+        return Err(FieldReason::TracingProgram("bpf_{list_head,rb_root}").into());
     }
+    if has(&FieldKind::is_lock) {
+        if program.prog_type == ProgType::SocketFilter {
+            return Err(FieldReason::SocketFilter.into());
+        }
+        if tracing {
+            return Err(FieldReason::TracingProgram("bpf_spin_lock").into());
+        }
+    }
+    if tracing && has(&|kind| *kind == FieldKind::Timer) {
+        return Err(FieldReason::TracingProgram("bpf_timer").into());
+    }
+    if tracing && has(&|kind| *kind == FieldKind::Workqueue) {
+        return Err(FieldReason::TracingProgram("bpf_wq").into());
+    }
+    if program.section.sleepable && !def.map_type.is_ok_and(may_sleep) {
+        return Err(FieldReason::SleepableMap.into());
+    }
+    Ok(())
 }
 
-/// Whether a type is, or has a part that is, special. What lies deeper than types may nest is
-/// taken to be.
-fn holds_special(btf: &Btf, id: BtfId, depth: u32) -> bool {
-    if depth > MAX_DEPTH {
-        return true;
-    }
-    let Ok((id, Type { def, .. })) = btf.resolve(id) else { return false };
-    match *def {
-        Def::Struct(_) if SPECIAL.contains(&btf.name_of(id)) => true,
-        Def::Struct(_) | Def::Union(_) => {
-            btf.members(id).iter().any(|m| holds_special(btf, m.ty, depth + 1))
-        }
-        Def::Datasec(_) => btf.vars(id).iter().any(|v| holds_special(btf, v.ty, depth + 1)),
-        Def::Var(var) => holds_special(btf, var.ty, depth + 1),
-        Def::Array(array) => holds_special(btf, array.elem, depth + 1),
-        Def::Ptr(to) => matches!(
-            btf.ty(to),
-            Some(Type { def: Def::TypeTag { .. }, name }) if SPECIAL_TAGS.contains(&btf.name(*name))
-        ),
-        _ => false,
-    }
+/// Whether programs that sleep may use maps of a type.
+const fn may_sleep(map_type: MapType) -> bool {
+    use MapType as M;
+    matches!(
+        map_type,
+        M::Hash
+            | M::LruHash
+            | M::Array
+            | M::PercpuHash
+            | M::PercpuArray
+            | M::LruPercpuHash
+            | M::ArrayOfMaps
+            | M::HashOfMaps
+            | M::Ringbuf
+            | M::UserRingbuf
+            | M::InodeStorage
+            | M::SkStorage
+            | M::TaskStorage
+            | M::CgrpStorage
+            | M::Queue
+            | M::Stack
+            | M::Arena
+    )
 }

@@ -128,6 +128,8 @@ pub fn region(p: &Pointer, off: i32, depth: usize) -> Region {
         // known when something is attached.
         PtrTo::Sock(_)
         | PtrTo::FlowKeys
+        | PtrTo::Own { .. }
+        | PtrTo::Dynptr(_)
         | PtrTo::Buf { .. }
         | PtrTo::Map(_)
         | PtrTo::PacketEnd

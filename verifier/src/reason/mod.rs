@@ -5,6 +5,7 @@
 //! for; explanations are rendered from the data by whoever shows them.
 
 mod call;
+mod field;
 mod memory;
 mod object;
 mod proto;
@@ -12,6 +13,7 @@ mod typed;
 mod value;
 
 pub use call::{CallReason, Ending, Given, HelperName, Region, Returned, Section};
+pub use field::FieldReason;
 pub use memory::{Direction, MemoryReason, NotMemory, Var};
 pub use object::ObjectReason;
 pub use proto::ProtoReason;
@@ -80,6 +82,8 @@ pub enum Reason {
     Memory(#[from] MemoryReason),
     /// Calls and returns.
     Call(#[from] CallReason),
+    /// Fields with rules of their own.
+    Field(#[from] FieldReason),
     /// Objects on the stack.
     Object(#[from] ObjectReason),
     /// Prototypes of global functions.
@@ -100,6 +104,7 @@ impl Reason {
             | Self::Value(_)
             | Self::Memory(_)
             | Self::Call(_)
+            | Self::Field(_)
             | Self::Object(_)
             | Self::Proto(_)
             | Self::Typed(_) => Class::Rule,
@@ -115,6 +120,7 @@ impl Reason {
             Self::Value(r) => r.errno(),
             Self::Memory(r) => r.errno(),
             Self::Call(r) => r.errno(),
+            Self::Field(r) => r.errno(),
             Self::Object(r) => r.errno(),
             Self::Proto(r) => r.errno(),
             Self::Typed(r) => r.errno(),

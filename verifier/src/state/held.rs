@@ -2,7 +2,6 @@
 
 use super::State;
 use super::reg::{MapRef, RefId};
-use ubpf_abi::btf::BtfId;
 use ubpf_isa::Pc;
 
 /// Something acquired, with its place in the order of acquisition.
@@ -49,8 +48,8 @@ pub enum LockKind {
 pub enum LockPlace {
     /// A value of this map.
     Map(MapRef),
-    /// An object that the program allocated, of this struct in its own BTF.
-    Object(BtfId),
+    /// An object that the program allocated.
+    Object,
 }
 
 impl Resource {

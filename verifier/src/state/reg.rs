@@ -3,7 +3,7 @@
 use crate::domain::Scalar;
 use std::fmt;
 use ubpf_abi::btf::BtfId;
-use ubpf_abi::helper::SockKind;
+use ubpf_abi::helper::{DynptrKind, SockKind};
 use ubpf_abi::map::MapId;
 use ubpf_abi::program::SubprogId;
 
@@ -147,6 +147,37 @@ pub enum Trust {
     Untrusted,
 }
 
+/// How a program holds an object of one of its own structs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Hold {
+    /// It owns it, and must give it away or back.
+    Owned,
+    /// The same, for one on each CPU.
+    PercpuOwned,
+    /// A list or a tree owns it, whose lock the program holds.
+    NonOwning,
+    /// A kptr owns it; it stays inside the RCU read section.
+    Rcu,
+    /// The same, for one on each CPU.
+    PercpuRcu,
+    /// Nobody is known to own it: only reads that may fault.
+    Untrusted,
+}
+
+impl Hold {
+    /// The object surely exists: what is allocated and not given back.
+    #[must_use]
+    pub const fn is_allocated(self) -> bool {
+        matches!(self, Self::Owned | Self::PercpuOwned | Self::NonOwning | Self::Rcu)
+    }
+
+    /// The address is not yet that of one CPU's object.
+    #[must_use]
+    pub const fn is_percpu(self) -> bool {
+        matches!(self, Self::PercpuOwned | Self::PercpuRcu)
+    }
+}
+
 /// Where a kernel object lies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Space {
@@ -231,6 +262,15 @@ pub enum PtrTo {
     },
     /// A subprogram.
     Func(SubprogId),
+    /// An object of one of the program's own structs.
+    Own {
+        /// The struct in the program's BTF.
+        id: BtfId,
+        /// How the program holds it.
+        hold: Hold,
+    },
+    /// A dynptr that the kernel handed over, to be used and not changed.
+    Dynptr(DynptrKind),
     /// A kernel object.
     Btf {
         /// Its struct in the target BTF.
@@ -318,6 +358,14 @@ impl fmt::Display for TypeName {
             PtrTo::Buf { read_only: true } => ("rdonly_", "buf"),
             PtrTo::Buf { read_only: false } => ("", "buf"),
             PtrTo::Func(_) => ("", "func"),
+            PtrTo::Dynptr(_) => ("", "dynptr_ptr"),
+            PtrTo::Own { hold, .. } => match hold {
+                Hold::Owned | Hold::NonOwning => ("", "ptr_"),
+                Hold::PercpuOwned => ("percpu_", "ptr_"),
+                Hold::Rcu => ("rcu_", "ptr_"),
+                Hold::PercpuRcu => ("percpu_rcu_", "ptr_"),
+                Hold::Untrusted => ("untrusted_", "ptr_"),
+            },
             PtrTo::Btf { trust, space, .. } => {
                 f.write_str(match space {
                     Space::Kernel => "",
@@ -334,7 +382,7 @@ impl fmt::Display for TypeName {
         };
         let null = match (self.1, self.0) {
             (false, _) => "",
-            (true, PtrTo::Btf { .. }) => "or_null_",
+            (true, PtrTo::Btf { .. } | PtrTo::Own { .. }) => "or_null_",
             (true, _) => "_or_null",
         };
         write!(f, "{prefix}{name}{null}")

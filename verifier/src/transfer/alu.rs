@@ -169,7 +169,11 @@ impl Step<'_> {
         match p.to {
             PtrTo::Map(_) if adds_zero => {}
             PtrTo::FlowKeys if off.as_const().is_some() => {}
-            PtrTo::Map(_) | PtrTo::FlowKeys | PtrTo::PacketEnd | PtrTo::Sock(_) => {
+            PtrTo::Map(_)
+            | PtrTo::FlowKeys
+            | PtrTo::PacketEnd
+            | PtrTo::Sock(_)
+            | PtrTo::Dynptr(_) => {
                 return Err(ValueReason::Arithmetic { reg: R(side.reg), to }.into());
             }
             PtrTo::Ctx
@@ -181,6 +185,7 @@ impl Step<'_> {
             | PtrTo::Mem { .. }
             | PtrTo::Buf { .. }
             | PtrTo::Func(_)
+            | PtrTo::Own { .. }
             | PtrTo::Btf { .. } => {}
         }
         check_sane(to, 0, off)?;

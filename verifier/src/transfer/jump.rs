@@ -6,7 +6,7 @@ use crate::Privilege;
 use crate::domain::{Scalar, branch};
 use crate::reason::{R, Reason, ValueReason};
 use crate::state::reg::Extent;
-use crate::state::{Link, Number, Pointer, PtrTo, Reg, ScalarId, State, Trust};
+use crate::state::{Hold, Link, MemKind, Number, Pointer, PtrTo, Reg, ScalarId, State, Trust};
 use ubpf_abi::helper::SockKind;
 use ubpf_isa::{AluOp, CmpOp, Operand, Pc, Reg as Name, Width};
 
@@ -110,16 +110,21 @@ fn decide(op: CmpOp, width: Width, a: &Reg, b: &Reg) -> Option<bool> {
 
 /// Pointers that the kernel takes to be different from null when it predicts jumps.
 const fn never_null(p: &Pointer) -> bool {
+    let kernel_object = matches!(p.to, PtrTo::Btf { .. } | PtrTo::Own { .. });
+    let readable = !matches!(p.to, PtrTo::Mem { kind: MemKind::Untrusted, .. });
+    let memory = readable && matches!(p.to, PtrTo::Mem { .. });
     !p.nullable
-        && matches!(
-            p.to,
-            PtrTo::Sock(SockKind::Full | SockKind::Tcp | SockKind::Common)
-                | PtrTo::MapValue(_)
-                | PtrTo::MapKey(_)
-                | PtrTo::Map(_)
-                | PtrTo::Mem { .. }
-                | PtrTo::Btf { trust: Trust::Trusted, .. }
-        )
+        && (memory
+            || kernel_object && p.ref_id.is_some()
+            || matches!(
+                p.to,
+                PtrTo::Sock(SockKind::Full | SockKind::Tcp | SockKind::Common)
+                    | PtrTo::MapValue(_)
+                    | PtrTo::MapKey(_)
+                    | PtrTo::Map(_)
+                    | PtrTo::Btf { trust: Trust::Trusted, .. }
+                    | PtrTo::Own { hold: Hold::Owned | Hold::NonOwning, .. }
+            ))
 }
 
 /// A packet pointer already compared with the packet's end.
@@ -255,7 +260,7 @@ impl Ways<'_> {
             CmpOp::Ne => self.not_taken,
             _ => return,
         };
-        let kernel_object = |p: &Pointer| matches!(p.to, PtrTo::Btf { .. });
+        let kernel_object = |p: &Pointer| matches!(p.to, PtrTo::Btf { .. } | PtrTo::Own { .. });
         if p.nullable != q.nullable && !kernel_object(p) && !kernel_object(q) {
             resolve_null(equal, if p.nullable { p } else { q }, false);
         }

@@ -2,6 +2,7 @@
 //! comes out.
 
 use super::Step;
+use super::field::Via;
 use super::typed::Object;
 use crate::Privilege;
 use crate::domain::Tnum;
@@ -150,6 +151,10 @@ impl Step<'_> {
                     return Err(self.map_forbids("read from", size, p, at));
                 }
                 self.check_region(p, at, size)?;
+                self.check_fields(p, at, Via::Insn)?;
+                if let Some((_, kptr)) = self.kptr_at(p, at)? {
+                    return self.load_kptr(&kptr);
+                }
                 let constant = p
                     .const_off()
                     .and_then(|off| self.cx.frozen_value(map, off + i64::from(at.off), at.size));
@@ -169,13 +174,16 @@ impl Step<'_> {
                 self.check_packet(p, at, extent)?;
                 Ok(Reg::UNKNOWN)
             }
-            PtrTo::Map(_) | PtrTo::PacketEnd | PtrTo::Func(_) => self.not_memory(p, at),
+            PtrTo::Map(_) | PtrTo::PacketEnd | PtrTo::Func(_) | PtrTo::Dynptr(_) => {
+                self.not_memory(p, at)
+            }
             PtrTo::Sock(kind) => self.check_sock(p, at, kind).map(|()| Reg::UNKNOWN),
             PtrTo::FlowKeys => Err(Reason::Unsupported("flow keys")),
             PtrTo::Buf { read_only } => {
                 self.check_buffer(p, at, Access::Read, read_only)?;
                 Ok(Reg::UNKNOWN)
             }
+            PtrTo::Own { id, hold } => self.access_own(p, (id, hold), at, Access::Read),
             PtrTo::Btf { id, trust, space } => self.load_object(p, Object { id, trust, space }, at),
         }
     }
@@ -202,7 +210,12 @@ impl Step<'_> {
                 if def.flags.has(MapFlags::RDONLY_PROG) {
                     return Err(self.map_forbids("write into", size, p, at));
                 }
-                self.check_region(p, at, size)
+                self.check_region(p, at, size)?;
+                self.check_fields(p, at, Via::Insn)?;
+                match self.kptr_at(p, at)? {
+                    Some((off, kptr)) => self.store_kptr(off, &kptr, src),
+                    None => Ok(()),
+                }
             }
             PtrTo::MapKey(_) => Err(MemoryReason::KeyWrite(R(at.base)).into()),
             PtrTo::Mem { kind: MemKind::ReadOnly | MemKind::Untrusted, .. } => {
@@ -224,9 +237,12 @@ impl Step<'_> {
                 let to = p.type_name();
                 Err(MemoryReason::ReadOnly { reg: R(at.base), to }.into())
             }
-            PtrTo::Map(_) | PtrTo::PacketEnd | PtrTo::Func(_) => self.not_memory(p, at).map(drop),
+            PtrTo::Map(_) | PtrTo::PacketEnd | PtrTo::Func(_) | PtrTo::Dynptr(_) => {
+                self.not_memory(p, at).map(drop)
+            }
             PtrTo::FlowKeys => Err(Reason::Unsupported("flow keys")),
             PtrTo::Buf { read_only } => self.check_buffer(p, at, Access::Write, read_only),
+            PtrTo::Own { id, hold } => self.access_own(p, (id, hold), at, Access::Write).map(drop),
             PtrTo::Btf { id, trust, space } => {
                 self.store_object(p, Object { id, trust, space }, at)
             }

@@ -8,9 +8,11 @@
 mod alu;
 mod atomic;
 mod call;
+mod field;
 mod jump;
 mod mem;
 mod object;
+mod own;
 mod sock;
 mod typed;
 

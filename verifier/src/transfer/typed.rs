@@ -21,7 +21,23 @@ pub(super) struct Object {
     pub space: Space,
 }
 
+/// What decides whether an object's members can be reached at all.
+#[derive(Clone, Copy)]
+pub(super) struct ObjectAccess<'n> {
+    /// Its struct's name.
+    pub name: &'n str,
+    /// It is the kernel's, not the program's own.
+    pub kernel: bool,
+    /// Where it lies.
+    pub space: Space,
+}
+
 impl Object {
+    /// What decides whether its members can be reached.
+    fn access(self, btf: &Btf) -> ObjectAccess<'_> {
+        ObjectAccess { name: btf.name_of(self.id), kernel: true, space: self.space }
+    }
+
     /// A pointer to it.
     fn pointer(self) -> Pointer {
         let Self { id, trust, space } = self;
@@ -30,7 +46,7 @@ impl Object {
 }
 
 impl<'a> Step<'a> {
-    fn kernel_types(&self) -> Result<&'a Btf, Reason> {
+    pub(super) fn kernel_types(&self) -> Result<&'a Btf, Reason> {
         let types = self.cx.program.target_btf.as_deref();
         types.ok_or(Reason::Unsupported("kernel objects without the kernel's types"))
     }
@@ -110,7 +126,7 @@ impl<'a> Step<'a> {
         at: Place,
     ) -> Result<Reg, Reason> {
         let btf = self.kernel_types()?;
-        let off = self.object_offset(btf, p, object, at)?;
+        let off = self.object_offset(p, object.access(btf), at)?;
         Ok(match walk::at(btf, object.id, off, at.size)? {
             Found::Scalar => Reg::UNKNOWN,
             Found::Opaque => {
@@ -135,7 +151,7 @@ impl<'a> Step<'a> {
         at: Place,
     ) -> Result<(), Reason> {
         let btf = self.kernel_types()?;
-        self.object_offset(btf, p, object, at)?;
+        self.object_offset(p, object.access(btf), at)?;
         match self.cx.decl.prog_type {
             ProgType::StructOps | ProgType::SchedCls | ProgType::SchedAct | ProgType::Xdp => {
                 Err(Reason::Unsupported("stores to kernel objects"))
@@ -145,20 +161,19 @@ impl<'a> Step<'a> {
     }
 
     /// Where an access to a kernel object begins, once it is clear that there may be one.
-    fn object_offset(
+    pub(super) fn object_offset(
         &self,
-        btf: &Btf,
         p: &Pointer,
-        object: Object,
+        object: ObjectAccess<'_>,
         at: Place,
     ) -> Result<u32, Reason> {
-        let name = || btf.name_of(object.id).to_owned();
+        let name = || object.name.to_owned();
         let reg = R(at.base);
         let off = i64::from(p.off) + i64::from(at.off);
         if self.cx.options.privilege == Privilege::Unprivileged {
             return Err(TypedReason::ObjectPrivilege(name()).into());
         }
-        if !self.cx.program.is_gpl_compatible() {
+        if object.kernel && !self.cx.program.is_gpl_compatible() {
             return Err(TypedReason::ObjectGpl(name()).into());
         }
         if p.var.as_const() != Some(0) {
@@ -225,7 +240,7 @@ impl<'a> Step<'a> {
     }
 
     /// What RCU protects stays: programs that may not sleep are one read section.
-    fn in_rcu_section(&self) -> bool {
+    pub(super) fn in_rcu_section(&self) -> bool {
         !self.cx.program.section.sleepable
     }
 

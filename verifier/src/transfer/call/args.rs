@@ -199,7 +199,9 @@ impl Step<'_> {
             | PtrTo::Mem { .. }
             | PtrTo::Buf { .. } => Ok(()),
             // What lies at the offset is judged with the object's type.
-            PtrTo::Btf { .. } => self.check_unmodified(&Pointer { off: p.off.min(0), ..*p }, reg),
+            PtrTo::Btf { .. } | PtrTo::Own { .. } => {
+                self.check_unmodified(&Pointer { off: p.off.min(0), ..*p }, reg)
+            }
             _ => self.check_unmodified(p, reg),
         }
     }
@@ -385,6 +387,8 @@ const fn memory(to: &PtrTo, read_only: bool) -> bool {
         }
         PtrTo::Ctx
         | PtrTo::Map(_)
+        | PtrTo::Own { .. }
+        | PtrTo::Dynptr(_)
         | PtrTo::PacketEnd
         | PtrTo::FlowKeys
         | PtrTo::Sock(_)

@@ -1,6 +1,7 @@
 //! Memory handed to a helper: does it have the bytes that the helper reads or writes.
 
 use super::super::Step;
+use super::super::field::Via;
 use super::super::mem::Place;
 use super::super::typed::Object;
 use super::helper::Passed;
@@ -43,7 +44,8 @@ impl Step<'_> {
                 if !writes && flags.has(MapFlags::WRONLY_PROG) {
                     return Err(self.map_forbids("read from", size, &p, at));
                 }
-                self.check_region(&p, at, size)
+                self.check_region(&p, at, size)?;
+                self.check_fields(&p, at, Via::Helper)
             }
             PtrTo::MapKey(_) if writes => Err(read_only()),
             PtrTo::MapKey(map) => {
@@ -55,6 +57,10 @@ impl Step<'_> {
             PtrTo::Btf { id, trust, space } if !writes => {
                 self.load_object(&p, Object { id, trust, space }, at).map(drop)
             }
+            PtrTo::Own { id, hold } => {
+                let access = if writes { Access::Write } else { Access::Read };
+                self.access_own(&p, (id, hold), at, access).map(drop)
+            }
             PtrTo::Buf { .. } | PtrTo::Btf { .. } => {
                 Err(Reason::Unsupported("this kind of memory argument"))
             }
@@ -63,6 +69,7 @@ impl Step<'_> {
             | PtrTo::PacketEnd
             | PtrTo::FlowKeys
             | PtrTo::Sock(_)
+            | PtrTo::Dynptr(_)
             | PtrTo::Func(_) => Err(self.wrong_type(at.base, "fp")),
         }
     }
