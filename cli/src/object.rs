@@ -65,6 +65,9 @@ impl Source {
                 Failure::unusable(format!("cannot tell what type of program {} holds", self.name))
                     .because(e)
             }
+            LoadErrorKind::Classic(_) => {
+                Failure::failed(format!("the filter in {} is refused", self.name)).because(e)
+            }
             _ => Failure::unusable(format!("cannot load {}", self.name)).because(e),
         })
     }

@@ -87,6 +87,11 @@ fn run_shows_packets_maps_and_events() {
 }
 
 #[test]
+fn classic_filters_run_like_programs() {
+    check(&workspace().join("cli/tests/cmd/classic.md"));
+}
+
+#[test]
 fn traps_name_instruction_address_and_line() {
     check(&workspace().join("cli/tests/cmd/traps.md"));
 }
@@ -109,4 +114,12 @@ fn verify_judges_every_program_of_every_file() {
 #[test]
 fn the_readme_shows_what_happens() {
     check(&workspace().join("README.md"));
+}
+
+#[test]
+fn the_book_shows_what_happens() {
+    let pages = std::fs::read_dir(workspace().join("docs/src")).expect("the book is there");
+    for page in pages {
+        check(&page.expect("the book can be listed").path());
+    }
 }

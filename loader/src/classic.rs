@@ -8,7 +8,7 @@ use ubpf_abi::btf::Builder;
 use ubpf_abi::object::{Function, Object, SectionInfo};
 use ubpf_abi::prog_type::ProgType;
 use ubpf_abi::program::{LineInfo, Program};
-use ubpf_isa::cbpf::{self, Filter, ReadError, SockFilter, Target};
+use ubpf_isa::cbpf::{self, Filter, SockFilter, Target};
 use ubpf_isa::encode_all;
 
 /// The name of the program, and of the file that its lines are in.
@@ -17,16 +17,14 @@ const FILE: &str = "filter.cbpf";
 
 /// Reads a filter. Whether it is a valid one is for linking to say.
 pub(crate) fn load(bytes: &[u8]) -> Result<Object, LoadError> {
-    let neither = |source: Option<ReadError>| LoadError::from(Kind::NeitherElfNorFilter(source));
+    // Text that begins like a filter is meant as one.
+    let begins = |byte: &u8| matches!(byte, b'0'..=b'9' | b'{' | b'(');
     let insns = match cbpf::parse(bytes) {
         Ok(insns) if looks_classic(&insns) => insns,
-        Ok(_) => return Err(neither(None)),
-        // What seems to be text is not worth a word on numbers, unless it begins with one.
-        Err(e) => {
-            let numbers = |byte: &u8| matches!(byte, b'0'..=b'9' | b'{' | b'(');
-            let said = bytes.trim_ascii_start().first().is_some_and(numbers);
-            return Err(neither(said.then_some(e)));
+        Err(e) if bytes.trim_ascii_start().first().is_some_and(begins) => {
+            return Err(Kind::FilterText(e).into());
         }
+        _ => return Err(Kind::NeitherElfNorFilter.into()),
     };
     let seccomp = Filter::check(&insns).is_ok_and(|filter| filter.is_seccomp());
     let prog_type = if seccomp { ProgType::Seccomp } else { ProgType::Classic };
@@ -117,10 +115,15 @@ mod tests {
 
     #[test]
     fn what_is_no_filter_is_said_to_be_neither() {
-        for bytes in [&b""[..], b"#include <linux/bpf.h>", b"\x89PNG\r\n\x1a\n", b"1\n6 0 0"] {
+        for bytes in [&b""[..], b"#include <linux/bpf.h>", b"\x89PNG\r\n\x1a\n"] {
             let error = load(bytes).unwrap_err();
-            assert!(matches!(error.kind(), Kind::NeitherElfNorFilter(_)), "{error}");
+            assert!(matches!(error.kind(), Kind::NeitherElfNorFilter), "{error}");
         }
+        let error = load(b"1\n6 0 0").unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "a classic filter that cannot be read: record 2: expected `code jt jf k`"
+        );
     }
 
     #[test]

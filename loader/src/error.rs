@@ -119,7 +119,10 @@ pub enum LoadErrorKind {
     #[error(
         "neither an ELF object, as `clang -target bpf -c` builds it, nor a classic filter, as `tcpdump -ddd` prints it"
     )]
-    NeitherElfNorFilter(#[source] Option<ReadError>),
+    NeitherElfNorFilter,
+    /// What looks like a classic filter and cannot be read as one.
+    #[error("a classic filter that cannot be read: {0}")]
+    FilterText(ReadError),
     /// A classic filter that the kernel refuses, or that cannot run as this type.
     #[error(transparent)]
     Classic(ClassicError),

@@ -9,6 +9,7 @@ use crate::style::{self, BAD, DIM, GOOD, HEADING, NAME, OTHER};
 use anstyle::Style;
 use std::io::{self, Write};
 use ubpf::abi::ctx::CtxFieldKind;
+use ubpf::abi::prog_type::Verdicts;
 use ubpf::{Event, Outcome};
 
 /// Writes runs in full.
@@ -84,6 +85,10 @@ fn verdict(out: &mut dyn Write, subject: &Subject<'_>, outcome: &Outcome) -> io:
     let name = subject.return_name(retval);
     let color = verdict_style(name.as_deref());
     match name {
+        // Numbers of actions are known in hex.
+        Some(name) if matches!(subject.decl.verdicts, Verdicts::Actions(_)) => {
+            write!(out, "{color}{name}{color:#} ({retval:#010x})")?;
+        }
         Some(name) => write!(out, "{color}{name}{color:#} ({retval})")?,
         None => write!(out, "{color}{retval}{color:#}")?,
     }

@@ -1,10 +1,11 @@
 //! The running kernel as an oracle: programs, maps, test runs and events through bpf(2).
 //!
-//! Nothing here attaches a program or changes a setting: programs are loaded, run on data of
-//! ours through `BPF_PROG_TEST_RUN`, and vanish with their descriptors. [`available`] says once
+//! Nothing here attaches a program to anything but sockets of ours, or changes a setting: programs
+//! are loaded, run on data of ours through `BPF_PROG_TEST_RUN`, and vanish with their descriptors. [`available`] says once
 //! whether this machine lets us; tests that need the kernel start with
 //! [`skip_without_kernel!`](crate::skip_without_kernel), which says so loudly.
 
+pub mod classic;
 mod events;
 mod ksyms;
 mod machine;

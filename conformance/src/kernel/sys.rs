@@ -1,9 +1,10 @@
-//! bpf(2) and two more system calls behind safe functions.
+//! bpf(2) and a few more system calls behind safe functions.
 //!
 //! bpf(2) takes one struct of integers a command, some of which are addresses of buffers. Every
 //! function here builds that struct from slices it holds borrowed for the duration of the call, with
 //! lengths that the kernel is told or knows from the map's definition; nothing else reaches the
-//! kernel. Together with [`shared`](super::shared) this is the crate's only unsafe code.
+//! kernel. Together with
+//! [`shared`](super::shared) and [`classic`](super::classic) this is the crate's only unsafe code.
 #![allow(unsafe_code)]
 
 use super::possible_cpus;

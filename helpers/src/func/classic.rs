@@ -227,3 +227,58 @@ fn transport_header(skb: &Skb, at: u32, protocol: u8) -> u32 {
         _ => 0,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::payload_offset;
+    use crate::env::{EnvConfig, Environment};
+    use crate::prog_types::classic::DEF;
+    use crate::prog_types::skb::Skb;
+    use ubpf_abi::Kernel;
+    use ubpf_vm::mem::Cage;
+    use ubpf_vm::run::Input;
+    use ubpf_vm::world::World;
+
+    fn offset(frame: &[&[u8]]) -> Option<u32> {
+        let environment = Box::new(Environment::new(EnvConfig::default()));
+        let world = World::new(Cage::new().unwrap(), Kernel::V6_18, 1, environment);
+        let input = Input { data: frame.concat(), ..Input::default() };
+        let mut state = (DEF.prepare)(&world, &input).unwrap();
+        let skb = state.as_any_mut().downcast_ref::<Skb>().unwrap();
+        payload_offset(skb)
+    }
+
+    fn ipv4(protocol: u8, fragment: u16) -> [u8; 20] {
+        let [high, low] = fragment.to_be_bytes();
+        let mut header =
+            [0x45, 0, 0, 0, 0, 0, high, low, 64, protocol, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8];
+        header[3] = 40;
+        header
+    }
+
+    #[test]
+    fn payload_begins_behind_the_last_header() {
+        let mac = [0; 12];
+        let (ip, ip6, vlan, arp) = ([8, 0], [0x86, 0xdd], [0x81, 0], [8, 6]);
+        let mut tcp = [0; 40];
+        tcp[12] = 0x80;
+        assert_eq!(offset(&[&mac, &ip, &ipv4(6, 0), &tcp]), Some(14 + 20 + 32));
+        assert_eq!(offset(&[&mac, &ip, &ipv4(17, 0x4000), &[0; 8]]), Some(14 + 20 + 8));
+        assert_eq!(offset(&[&mac, &vlan, &[0, 5], &ip, &ipv4(1, 0), &[0; 8]]), Some(18 + 20 + 8));
+        // Later fragments have no transport header, first ones do.
+        assert_eq!(offset(&[&mac, &ip, &ipv4(17, 3), &[0; 8]]), Some(14 + 20));
+        assert_eq!(offset(&[&mac, &ip, &ipv4(17, 0x2000), &[0; 8]]), Some(14 + 20 + 8));
+        // Tunnels are looked into.
+        assert_eq!(offset(&[&mac, &ip, &ipv4(4, 0), &ipv4(17, 0), &[0; 8]]), Some(14 + 48));
+        let gre = [0x20, 0, 8, 0, 0, 0, 0, 1];
+        assert_eq!(offset(&[&mac, &ip, &ipv4(47, 0), &gre, &ipv4(17, 0)]), Some(14 + 20 + 8 + 28));
+        let mut v6 = [0; 40];
+        (v6[0], v6[6]) = (0x60, 0);
+        assert_eq!(offset(&[&mac, &ip6, &v6, &[58, 0, 0, 0, 0, 0, 0, 0], &[0; 8]]), Some(14 + 56));
+        assert_eq!(offset(&[&mac, &arp, &[0; 28]]), Some(14));
+        // What is not known, or not all there, has none.
+        assert_eq!(offset(&[&mac, &[0x12, 0x34], &[0; 28]]), None);
+        assert_eq!(offset(&[&mac, &ip, &[0x45; 10]]), None);
+        assert_eq!(offset(&[]), None);
+    }
+}

@@ -155,7 +155,7 @@ fn number(text: &str) -> Option<u32> {
 }
 
 /// As in a listing, but for the targets of jumps, which depend on where the instruction is: they
-/// are shown as distances, `+2`.
+/// are shown as distances, `+2`. The alternate form has no columns.
 impl fmt::Display for Insn {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write_insn(f, self, |f, skip| write!(f, "+{skip}"))
@@ -177,6 +177,8 @@ fn write_insn(
     insn: &Insn,
     target: impl Fn(&mut fmt::Formatter<'_>, u32) -> fmt::Result,
 ) -> fmt::Result {
+    // The columns of a listing, or one blank.
+    let (width, operand_width) = if f.alternate() { (0, 0) } else { (8, 16) };
     let load = |size: &Size| match size {
         Size::B => "ldb",
         Size::H => "ldh",
@@ -187,27 +189,29 @@ fn write_insn(
         Acc::X => x,
     };
     match insn {
-        Insn::LdAbs { size, k } => write!(f, "{:8} [{}]", load(size), k.cast_signed()),
-        Insn::LdInd { size, k } => write!(f, "{:8} [x + {}]", load(size), k.cast_signed()),
-        Insn::LdExtension(extension) => write!(f, "{:8} [{}]", "ld", extension.name()),
-        Insn::LdxMsh { k } => write!(f, "{:8} 4*([{}]&0xf)", "ldxb", k.cast_signed()),
-        Insn::Len(to) => write!(f, "{:8} #pktlen", acc(to, "ld", "ldx")),
-        Insn::Imm(to, k) => write!(f, "{:8} #{k:#x}", acc(to, "ld", "ldx")),
-        Insn::Load(to, word) => write!(f, "{:8} M[{}]", acc(to, "ld", "ldx"), word.number()),
-        Insn::Store(from, word) => write!(f, "{:8} M[{}]", acc(from, "st", "stx"), word.number()),
+        Insn::LdAbs { size, k } => write!(f, "{:width$} [{}]", load(size), k.cast_signed()),
+        Insn::LdInd { size, k } => write!(f, "{:width$} [x + {}]", load(size), k.cast_signed()),
+        Insn::LdExtension(extension) => write!(f, "{:width$} [{}]", "ld", extension.name()),
+        Insn::LdxMsh { k } => write!(f, "{:width$} 4*([{}]&0xf)", "ldxb", k.cast_signed()),
+        Insn::Len(to) => write!(f, "{:width$} #pktlen", acc(to, "ld", "ldx")),
+        Insn::Imm(to, k) => write!(f, "{:width$} #{k:#x}", acc(to, "ld", "ldx")),
+        Insn::Load(to, word) => write!(f, "{:width$} M[{}]", acc(to, "ld", "ldx"), word.number()),
+        Insn::Store(from, word) => {
+            write!(f, "{:width$} M[{}]", acc(from, "st", "stx"), word.number())
+        }
         Insn::Alu { op, src } => {
             let bits = matches!(op, AluOp::And | AluOp::Or | AluOp::Xor);
             match src {
-                Src::X => write!(f, "{:8} x", name_of(&ARITHMETIC, *op)),
-                Src::K(k) if bits => write!(f, "{:8} #{k:#x}", name_of(&ARITHMETIC, *op)),
-                Src::K(k) => write!(f, "{:8} #{}", name_of(&ARITHMETIC, *op), k.cast_signed()),
+                Src::X => write!(f, "{:width$} x", name_of(&ARITHMETIC, *op)),
+                Src::K(k) if bits => write!(f, "{:width$} #{k:#x}", name_of(&ARITHMETIC, *op)),
+                Src::K(k) => write!(f, "{:width$} #{}", name_of(&ARITHMETIC, *op), k.cast_signed()),
             }
         }
         Insn::Neg => f.write_str("neg"),
         Insn::Tax => f.write_str("tax"),
         Insn::Txa => f.write_str("txa"),
         Insn::Jump(skip) => {
-            write!(f, "{:8} ", "ja")?;
+            write!(f, "{:width$} ", "ja")?;
             target(f, *skip)
         }
         Insn::Branch { op, src, jt, jf } => {
@@ -215,12 +219,12 @@ fn write_insn(
                 Src::X => "x".to_string(),
                 Src::K(k) => alloc::format!("#{k:#x}"),
             };
-            write!(f, "{:8} {operand:16} jt ", name_of(&JUMPS, *op))?;
+            write!(f, "{:width$} {operand:operand_width$} jt ", name_of(&JUMPS, *op))?;
             target(f, (*jt).into())?;
             f.write_str(" jf ")?;
             target(f, (*jf).into())
         }
-        Insn::RetK(k) => write!(f, "{:8} #{}", "ret", k.cast_signed()),
+        Insn::RetK(k) => write!(f, "{:width$} #{}", "ret", k.cast_signed()),
         Insn::RetA => f.write_str("ret"),
     }
 }

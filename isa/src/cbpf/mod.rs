@@ -326,7 +326,7 @@ pub enum ClassicErrorKind {
     #[error("memory word {0} is read before it is written")]
     Unwritten(u8),
     /// Filters of system calls do not have this instruction.
-    #[error("filters of system calls have no `{0}`")]
+    #[error("filters of system calls have no `{0:#}`")]
     NotSeccomp(Insn),
     /// A filter of system calls loads from where no 32-bit part of `struct seccomp_data` begins.
     #[error("no 32-bit part of struct seccomp_data begins at {0}")]
