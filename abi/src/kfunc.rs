@@ -54,7 +54,7 @@ pub enum KfuncSet {
     Tc,
     /// Kernel operations implemented in BPF.
     StructOps,
-    /// Tracing but for kprobes, and security hooks.
+    /// Tracing but for kprobes and raw tracepoints, and security hooks.
     Tracing,
     /// Programs run through a system call.
     Syscall,
@@ -86,8 +86,6 @@ impl KfuncSet {
             ProgType::StructOps => Self::StructOps,
             ProgType::Tracing
             | ProgType::Tracepoint
-            | ProgType::RawTracepoint
-            | ProgType::RawTracepointWritable
             | ProgType::PerfEvent
             | ProgType::Lsm => Self::Tracing,
             ProgType::Syscall => Self::Syscall,
@@ -107,6 +105,8 @@ impl KfuncSet {
             ProgType::Netfilter => Self::Netfilter,
             ProgType::Kprobe => Self::Kprobe,
             ProgType::SkMsg
+            | ProgType::RawTracepoint
+            | ProgType::RawTracepointWritable
             | ProgType::LircMode2
             | ProgType::SkReuseport
             | ProgType::FlowDissector
