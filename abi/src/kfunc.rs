@@ -84,10 +84,9 @@ impl KfuncSet {
             ProgType::Xdp => Self::Xdp,
             ProgType::SchedCls => Self::Tc,
             ProgType::StructOps => Self::StructOps,
-            ProgType::Tracing
-            | ProgType::Tracepoint
-            | ProgType::PerfEvent
-            | ProgType::Lsm => Self::Tracing,
+            ProgType::Tracing | ProgType::Tracepoint | ProgType::PerfEvent | ProgType::Lsm => {
+                Self::Tracing
+            }
             ProgType::Syscall => Self::Syscall,
             ProgType::CgroupSkb
             | ProgType::CgroupSock

@@ -155,7 +155,7 @@ fn kernel_admits(subject: (ProgType, AttachType, &str), types: &Arc<Btf>, id: u3
     program.target_btf = Some(Arc::clone(types));
     const F_SLEEPABLE: u32 = 1 << 4;
     let spec = ProgLoad {
-        prog_type: prog_type as u32,
+        prog_type: prog_type.id(),
         expected_attach_type: attach_type.0,
         attach_btf_id: program.attach_btf_id().map_or(0, |id| id.0),
         prog_flags: if prog_type == ProgType::Syscall { F_SLEEPABLE } else { 0 },

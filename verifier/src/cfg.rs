@@ -9,6 +9,8 @@ use crate::text::{At, Text};
 use petgraph::algo::kosaraju_scc;
 use petgraph::graph::{DiGraph, NodeIndex};
 use ubpf_abi::helper::{ArgKind, CallbackKind, HelperId};
+use ubpf_abi::kfunc::{KfuncDecl, KfuncFlag, KfuncSpecial};
+use ubpf_abi::object::Extern;
 use ubpf_abi::platform::Platform;
 use ubpf_isa::{CallTarget, Flow, Insn, Pc};
 
@@ -29,6 +31,8 @@ pub struct Mark {
     pub force_checkpoint: bool,
     /// A helper call that calls subprograms back: an implicit loop.
     pub calls_back: bool,
+    /// A call for an iterator's next item.
+    pub iter_next: bool,
     /// The loop it is part of, counted from 1; 0 in straight code.
     pub scc: u32,
 }
@@ -41,11 +45,13 @@ impl Cfg {
     /// not allowed) a path comes back to itself.
     pub fn build(
         text: &Text,
+        externs: &[Extern],
         loops_allowed: bool,
         platform: &dyn Platform,
     ) -> Result<Self, Rejection> {
         let mut walk = Walk {
             text,
+            externs,
             platform,
             loops_allowed,
             state: vec![State::Unseen; text.len()],
@@ -75,6 +81,7 @@ enum State {
 
 struct Walk<'a> {
     text: &'a Text,
+    externs: &'a [Extern],
     platform: &'a dyn Platform,
     loops_allowed: bool,
     state: Vec<State>,
@@ -173,16 +180,26 @@ impl Walk<'_> {
             }
             Insn::Call(CallTarget::Helper(id)) => match self.callback(HelperId(id)) {
                 Some(CallbackKind::Timer) => self.mark_prune(pc),
-                Some(_) => {
-                    self.mark_prune(pc);
-                    self.mark_checkpoint(pc);
-                    self.mark_jump(pc);
-                    if let Some(mark) = self.marks.get_mut(pc.index()) {
-                        mark.calls_back = true;
-                    }
-                }
+                Some(_) => self.mark_callback(pc),
                 None => {}
             },
+            Insn::Call(CallTarget::Kfunc { btf_id, .. }) => {
+                let Some(decl) = self.kfunc(btf_id) else { return };
+                if decl.has(KfuncFlag::IterNext) {
+                    self.mark_prune(pc);
+                    self.mark_checkpoint(pc);
+                    if let Some(mark) = self.marks.get_mut(pc.index()) {
+                        mark.iter_next = true;
+                    }
+                }
+                match decl.special {
+                    Some(KfuncSpecial::RbtreeAdd) => self.mark_callback(pc),
+                    Some(KfuncSpecial::WqSetCallback | KfuncSpecial::TaskWorkSchedule) => {
+                        self.mark_prune(pc);
+                    }
+                    _ => {}
+                }
+            }
             Insn::Call(CallTarget::Subprog(off)) => {
                 self.mark_prune(pc);
                 self.mark_jump(next);
@@ -200,6 +217,21 @@ impl Walk<'_> {
             ArgKind::Callback(kind) => Some(kind),
             _ => None,
         })
+    }
+
+    fn kfunc(&self, target: i32) -> Option<KfuncDecl> {
+        let symbol = self.externs.get(target.cast_unsigned() as usize)?;
+        self.platform.kfunc(&symbol.name).copied()
+    }
+
+    /// The call goes on as if it had not called back, and beside it waits a path that does.
+    fn mark_callback(&mut self, pc: Pc) {
+        self.mark_prune(pc);
+        self.mark_checkpoint(pc);
+        self.mark_jump(pc);
+        if let Some(mark) = self.marks.get_mut(pc.index()) {
+            mark.calls_back = true;
+        }
     }
 
     fn mark_prune(&mut self, pc: Pc) {

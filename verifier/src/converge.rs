@@ -4,9 +4,22 @@
 //! did. Counters would keep them apart for ever, so numbers that differ and do not matter are
 //! given up.
 
-use crate::state::{Number, Reg, State};
+use crate::state::{IterState, Number, Object, Pointer, PtrTo, Reg, State};
 use crate::trail::Places;
 use ubpf_isa::Reg as Name;
+
+/// Whether the iterator that is asked for its next item may have one.
+#[must_use]
+pub fn may_give_more(state: &State) -> bool {
+    let Reg::Pointer(p @ Pointer { to: PtrTo::Stack(depth), .. }) =
+        state.frame().regs[Name::R1.index()]
+    else {
+        return false;
+    };
+    let off = p.const_off().and_then(|off| i32::try_from(off).ok());
+    let object = off.and_then(|off| state.frame_at(depth).stack.object(off));
+    matches!(object, Some(Object::Iter(iter)) if iter.state == IterState::Active)
+}
 
 /// Gives up the numbers of `state` that differ from `earlier`, but for those that `precise` says
 /// mattered. Both are at the same place with the same callers.

@@ -9,6 +9,7 @@ use crate::state::MapRef;
 use crate::text::Text;
 use crate::typed::Prototype;
 use ubpf_abi::helper::HelperId;
+use ubpf_abi::kfunc::KfuncFlag;
 use ubpf_abi::map::{DataSection, MapDef, MapFlags, MapInit, MapOp};
 use ubpf_abi::platform::Platform;
 use ubpf_abi::prog_type::ProgTypeDecl;
@@ -72,6 +73,34 @@ impl<'a> Cx<'a> {
     /// Whether a subprogram, or one that it calls, may move the packet.
     #[must_use]
     pub fn changes_packet(&self, id: SubprogId) -> bool {
+        self.reaches(id, |call| match call {
+            CallTarget::Helper(helper) => {
+                let helper = self.platform.helper(HelperId(helper));
+                helper.is_some_and(|h| h.changes_packet || h.map_op == Some(MapOp::TailCall))
+            }
+            CallTarget::Kfunc { btf_id, .. } => {
+                self.kfunc(btf_id).is_ok_and(|kfunc| kfunc.changes_packet())
+            }
+            CallTarget::Subprog(_) => false,
+        })
+    }
+
+    /// Whether a subprogram, or one that it calls, may sleep.
+    #[must_use]
+    pub fn might_sleep(&self, id: SubprogId) -> bool {
+        self.reaches(id, |call| match call {
+            CallTarget::Helper(helper) => {
+                self.platform.helper(HelperId(helper)).is_some_and(|h| h.might_sleep)
+            }
+            CallTarget::Kfunc { btf_id, .. } => {
+                self.kfunc(btf_id).is_ok_and(|kfunc| kfunc.has(KfuncFlag::Sleepable))
+            }
+            CallTarget::Subprog(_) => false,
+        })
+    }
+
+    /// Whether a subprogram, or one that it calls, has a call that is wanted.
+    fn reaches(&self, id: SubprogId, wanted: impl Fn(CallTarget) -> bool) -> bool {
         let mut seen = vec![false; self.text.subprogs()];
         let mut todo = vec![id];
         while let Some(id) = todo.pop() {
@@ -82,12 +111,10 @@ impl<'a> Cx<'a> {
             let (start, end) = self.text.extent(id);
             for pc in (start.0..end.0).map(Pc) {
                 let Some(insn) = self.text.insn(pc) else { continue };
-                if let Insn::Call(CallTarget::Helper(helper)) = insn {
-                    let helper = self.platform.helper(HelperId(helper));
-                    if helper.is_some_and(|h| h.changes_packet || h.map_op == Some(MapOp::TailCall))
-                    {
-                        return true;
-                    }
+                if let Insn::Call(target) = insn
+                    && wanted(target)
+                {
+                    return true;
                 }
                 let callee = insn.subprog().and_then(|off| pc.target(off));
                 todo.extend(callee.and_then(|at| self.text.subprog_starting(at)));

@@ -225,7 +225,10 @@ impl<'a, 'l> Walk<'a, 'l> {
                     path.pc = call;
                     self.converge(path);
                 }
-                Next::Fork { here, there, other } => {
+                Next::Fork { here, there, mut other } => {
+                    if self.cx.cfg.mark(pc).iter_next {
+                        self.converge_round(pc, path.parent, &mut other);
+                    }
                     self.fork(path, there, other)?;
                     path.pc = here;
                 }
@@ -337,8 +340,10 @@ impl<'a, 'l> Walk<'a, 'l> {
         let mut evicted = Vec::new();
         for id in candidates.into_iter().rev() {
             let kept = &self.kept[id.0 as usize];
-            if kept.open > 0 && self.cx.cfg.mark(pc).calls_back {
-                if self.covers(id, pc, &path.state, Likeness::Within) {
+            let mark = self.cx.cfg.mark(pc);
+            if kept.open > 0 && (mark.calls_back || mark.iter_next) {
+                let goes_on = mark.calls_back || converge::may_give_more(&path.state);
+                if goes_on && self.covers(id, pc, &path.state, Likeness::Within) {
                     self.go_round(id, id, path);
                     return Ok(Visit::Known);
                 }
@@ -472,6 +477,19 @@ impl<'a, 'l> Walk<'a, 'l> {
         });
         if let Some(earlier) = earlier {
             converge::widen(&mut path.state, &earlier.state, &earlier.precise);
+        }
+    }
+
+    /// The same where an iterator gave an item: compared is the round before, whose beginning
+    /// was kept before `last`, that of this round.
+    fn converge_round(&self, pc: Pc, last: Option<CheckpointId>, state: &mut State) {
+        let earlier = self.at.get(&pc).into_iter().flatten().rev().filter(|id| Some(**id) != last);
+        let earlier = earlier.map(|id| &self.kept[id.0 as usize]).find(|kept| {
+            let places = |s: &State| s.frames().iter().map(|f| f.return_to).collect::<Vec<_>>();
+            kept.open > 0 && places(&kept.state) == places(state)
+        });
+        if let Some(earlier) = earlier {
+            converge::widen(state, &earlier.state, &earlier.precise);
         }
     }
 

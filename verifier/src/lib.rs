@@ -19,6 +19,7 @@ mod cx;
 pub mod domain;
 mod explore;
 mod facts;
+mod kfunc;
 mod liveness;
 mod log;
 mod maps;
@@ -86,7 +87,7 @@ fn judge(
     let whole = program;
     let program = untyped.as_ref().unwrap_or(program);
     maps::check(program, &text, &fields)?;
-    let cfg = cfg::Cfg::build(&text, options.loops_allowed(), platform)?;
+    let cfg = cfg::Cfg::build(&text, &program.externs, options.loops_allowed(), platform)?;
     let Some(decl) = platform.prog_type(program.prog_type) else {
         return Err(Rejection::whole(Reason::Unsupported("this program type")));
     };
@@ -104,6 +105,7 @@ fn judge(
         target,
         fields: &fields,
     };
+    kfunc::check(&cx)?;
     subprogs::check_results(&cx)?;
     let walked = explore::explore(&cx, stats, log)?;
     let facts = facts::gather(&cx, &walked, stats);

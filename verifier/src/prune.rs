@@ -2,7 +2,9 @@
 
 use crate::cx::Cx;
 use crate::state::stack::Byte;
-use crate::state::{Frame, Iter, Link, Number, Object, Pointer, PtrTo, Reg, Slot, State};
+use crate::state::{
+    Frame, Iter, IterState, Link, Number, Object, Pointer, PtrTo, Reg, Slot, State,
+};
 use crate::trail::{FramePlaces, Places};
 use ubpf_isa::{Pc, Reg as Name};
 
@@ -178,7 +180,12 @@ impl Compare {
             }
             (Object::Iter(a), Object::Iter(b)) => {
                 let known = |i: &Iter| (i.btf_id, i.slots, i.state, i.trust);
-                known(a) == known(b) && self.ids(a.ref_id.0, b.ref_id.0)
+                // A round that gave something is no circle.
+                let circles = self.likeness == Likeness::Same;
+                let rounds_differ = a.state == IterState::Active && a.depth != b.depth;
+                !(circles && rounds_differ)
+                    && known(a) == known(b)
+                    && self.ids(a.ref_id.0, b.ref_id.0)
             }
             (Object::IrqFlag(a), Object::IrqFlag(b)) => {
                 a.class == b.class && self.ids(a.ref_id.0, b.ref_id.0)

@@ -14,6 +14,7 @@ pub mod probe;
 mod prog;
 mod shared;
 mod sys;
+mod types;
 mod world;
 
 pub use machine::{KernelMachine, MachineError};

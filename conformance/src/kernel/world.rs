@@ -2,7 +2,7 @@
 
 use super::map::KernelMap;
 use super::prog::{Loaded, LogLevel, ProgLoad, Refused, text};
-use super::{ksyms, sys};
+use super::{ksyms, sys, types};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use ubpf_abi::Errno;
 use ubpf_abi::map::{MapDef, MapId, MapInit, MapType, SlotTarget};
@@ -230,6 +230,7 @@ fn flags(program: &Program) -> u32 {
 
 fn load_btf(btf: &[u8]) -> Result<OwnedFd, WorldError> {
     const LOG_BYTES: usize = 1 << 20;
+    let btf = &types::without_externs(btf);
     sys::btf_load(btf, &mut []).or_else(|_| {
         let mut log = vec![0; LOG_BYTES];
         sys::btf_load(btf, &mut log)

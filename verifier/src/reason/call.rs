@@ -1,6 +1,7 @@
 //! Reasons found in calls and at the program's end.
 
 use super::R;
+use super::kfunc::Awake;
 use crate::domain::Tnum;
 use crate::domain::width::W64;
 use crate::state::reg::TypeName;
@@ -157,6 +158,21 @@ pub enum CallReason {
     /// A helper that may sleep, in a program that may not.
     #[error("helper call might sleep in a non-sleepable prog")]
     MightSleep,
+    /// A helper that may sleep, where that must not happen.
+    #[error("sleepable helper {helper} in {section}")]
+    SleepsIn {
+        /// The helper.
+        helper: HelperName,
+        /// Where it is called.
+        section: Awake,
+    },
+    /// A global subprogram that may sleep, where that must not happen; what comes before in the
+    /// kernel's message takes other lines.
+    #[error("a non-sleepable BPF program context")]
+    GlobalSleeps,
+    /// A global subprogram while a lock is held.
+    #[error("use static function instead")]
+    GlobalLocked,
     /// An argument of the wrong type.
     #[error("{reg} type={given} expected={expected}")]
     Argument {

@@ -6,6 +6,7 @@
 
 mod call;
 mod field;
+mod kfunc;
 mod memory;
 mod object;
 mod proto;
@@ -14,6 +15,7 @@ mod value;
 
 pub use call::{CallReason, Ending, Given, HelperName, Region, Returned, Section};
 pub use field::FieldReason;
+pub use kfunc::{Awake, KfuncReason, Named};
 pub use memory::{Direction, MemoryReason, NotMemory, Var};
 pub use object::ObjectReason;
 pub use proto::ProtoReason;
@@ -84,6 +86,8 @@ pub enum Reason {
     Call(#[from] CallReason),
     /// Fields with rules of their own.
     Field(#[from] FieldReason),
+    /// Calls of kernel functions.
+    Kfunc(#[from] KfuncReason),
     /// Objects on the stack.
     Object(#[from] ObjectReason),
     /// Prototypes of global functions.
@@ -105,6 +109,7 @@ impl Reason {
             | Self::Memory(_)
             | Self::Call(_)
             | Self::Field(_)
+            | Self::Kfunc(_)
             | Self::Object(_)
             | Self::Proto(_)
             | Self::Typed(_) => Class::Rule,
@@ -121,6 +126,7 @@ impl Reason {
             Self::Memory(r) => r.errno(),
             Self::Call(r) => r.errno(),
             Self::Field(r) => r.errno(),
+            Self::Kfunc(r) => r.errno(),
             Self::Object(r) => r.errno(),
             Self::Proto(r) => r.errno(),
             Self::Typed(r) => r.errno(),

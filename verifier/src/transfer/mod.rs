@@ -10,6 +10,7 @@ mod atomic;
 mod call;
 mod field;
 mod jump;
+mod kfunc;
 mod mem;
 mod object;
 mod own;

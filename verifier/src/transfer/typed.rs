@@ -239,11 +239,6 @@ impl<'a> Step<'a> {
         }
     }
 
-    /// What RCU protects stays: programs that may not sleep are one read section.
-    pub(super) fn in_rcu_section(&self) -> bool {
-        !self.cx.program.section.sleepable
-    }
-
     /// A load from, or a store to, memory whose size is checked where the program is attached.
     pub(super) fn check_buffer(
         &self,

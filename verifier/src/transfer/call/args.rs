@@ -184,7 +184,18 @@ impl Step<'_> {
     fn check_offset(&self, arg: &Arg, reg: Name, value: &Reg) -> Result<(), Reason> {
         let Reg::Pointer(p) = value else { return Ok(()) };
         let dynptr = matches!(arg.kind, ArgKind::Dynptr(_));
-        if arg.release && !(dynptr && matches!(p.to, PtrTo::Stack(_))) {
+        let released = arg.release && !(dynptr && matches!(p.to, PtrTo::Stack(_)));
+        self.check_argument_offset(p, reg, released)
+    }
+
+    /// The same of a pointer that the call may take the reference of.
+    pub(in super::super) fn check_argument_offset(
+        &self,
+        p: &Pointer,
+        reg: Name,
+        released: bool,
+    ) -> Result<(), Reason> {
+        if released {
             if p.off != 0 {
                 return Err(CallReason::ReleaseOffset(R(reg)).into());
             }
@@ -230,7 +241,7 @@ impl Step<'_> {
         Ok(())
     }
 
-    fn size_argument(
+    pub(in super::super) fn size_argument(
         &mut self,
         base: Name,
         reg: Name,
@@ -282,7 +293,11 @@ impl Step<'_> {
         Some(key)
     }
 
-    fn string_argument(&mut self, reg: Name, value: &Reg) -> Result<(), Reason> {
+    pub(in super::super) fn string_argument(
+        &mut self,
+        reg: Name,
+        value: &Reg,
+    ) -> Result<(), Reason> {
         let Reg::Pointer(p @ Pointer { to: PtrTo::MapValue(map), .. }) = value else {
             return Err(self.wrong_type(reg, "map_value"));
         };

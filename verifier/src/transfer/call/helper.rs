@@ -14,11 +14,11 @@ use ubpf_abi::verified;
 use ubpf_isa::{Pc, Reg as Name};
 
 /// The registers of arguments.
-pub(super) const ARGS: [Name; 5] = [Name::R1, Name::R2, Name::R3, Name::R4, Name::R5];
+pub(in super::super) const ARGS: [Name; 5] = [Name::R1, Name::R2, Name::R3, Name::R4, Name::R5];
 
 /// What the arguments of one call have in common.
 #[derive(Default)]
-pub(super) struct Passed {
+pub(in super::super) struct Passed {
     /// The map that keys and values belong to.
     pub map: Option<MapRef>,
     /// A key that is known: the element it names, of an array.
@@ -103,8 +103,13 @@ impl Step<'_> {
         if decl.gpl_only && !self.cx.program.is_gpl_compatible() {
             return Err(CallReason::GplOnly.into());
         }
-        if decl.might_sleep && !self.cx.program.section.sleepable {
+        if decl.might_sleep && !self.may_sleep() {
             return Err(CallReason::MightSleep.into());
+        }
+        if decl.might_sleep
+            && let Some(section) = self.awake()
+        {
+            return Err(CallReason::SleepsIn { helper: name, section }.into());
         }
         // The kernel judges what the string asks for as well.
         if decl.name == "snprintf" {
@@ -168,7 +173,7 @@ impl Step<'_> {
     }
 
     /// Gives a reference up, and with it every copy of its pointer; whether there was one.
-    fn release(&mut self, id: RefId) -> bool {
+    pub(in super::super) fn release(&mut self, id: RefId) -> bool {
         if !self.state.forget_reference(id) {
             return false;
         }
@@ -195,7 +200,7 @@ impl Step<'_> {
     }
 
     /// The packet may have moved: nothing known points into it any more.
-    pub(super) fn forget_packet(&mut self) {
+    pub(in super::super) fn forget_packet(&mut self) {
         let packet = |r: &Reg| {
             matches!(
                 r.pointer().map(|p| p.to),
@@ -206,7 +211,7 @@ impl Step<'_> {
     }
 
     /// The type of what a register holds, as messages have it.
-    pub(super) fn given(&self, reg: Name) -> Given {
+    pub(in super::super) fn given(&self, reg: Name) -> Given {
         let value = &self.frame().regs[reg.index()];
         value.pointer().map_or(Given::Scalar, |p| Given::Pointer(p.type_name()))
     }

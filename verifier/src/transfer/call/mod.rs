@@ -13,6 +13,8 @@ mod memory;
 mod result;
 mod subprog;
 
+pub(super) use helper::{ARGS, Passed};
+
 use super::{Next, Step};
 use crate::reason::{CallReason, Reason};
 use crate::state::{Frame, MapRef, Pointer, PtrTo, Reg};
@@ -58,13 +60,13 @@ impl Step<'_> {
         match target {
             CallTarget::Helper(id) => self.helper(HelperId(id), next),
             CallTarget::Subprog(off) => self.subprog(off, next),
-            CallTarget::Kfunc { .. } => Err(Reason::Unsupported("kernel functions")),
+            CallTarget::Kfunc { btf_id, .. } => self.kfunc(btf_id, next),
         }
     }
 }
 
 /// Calls leave nothing in `r0` to `r5`.
-fn clobber(frame: &mut Frame) {
+pub(super) fn clobber(frame: &mut Frame) {
     for reg in Name::all().filter(|&r| RegSet::CALLER_SAVED.contains(r)) {
         frame.regs[reg.index()] = Reg::Uninit;
     }

@@ -49,6 +49,12 @@ impl Step<'_> {
     }
 
     fn global(&mut self, id: SubprogId, name: &str) -> Result<(), Reason> {
+        if self.state.is_locked() {
+            return Err(CallReason::GlobalLocked.into());
+        }
+        if (self.awake().is_some() || !self.may_sleep()) && self.cx.might_sleep(id) {
+            return Err(CallReason::GlobalSleeps.into());
+        }
         if let Err(reason) = self.fits_prototype(id) {
             // Whatever is wrong with memory is an invalid argument, a moved pointer is not.
             let errno = match &reason {
@@ -123,16 +129,17 @@ impl Step<'_> {
     }
 
     /// The function may read and write the memory; null is left to it.
-    fn global_memory(&mut self, reg: Name, value: &Reg, size: u32) -> Result<(), Reason> {
+    pub(in super::super) fn global_memory(
+        &mut self,
+        reg: Name,
+        value: &Reg,
+        size: u32,
+    ) -> Result<(), Reason> {
         if value.is_zero() {
             return Ok(());
         }
         let Reg::Pointer(p) = *value else {
-            return Err(MemoryReason::NotMemory {
-                reg: R(reg),
-                to: crate::reason::NotMemory::Scalar,
-            }
-            .into());
+            return Err(self.wrong_type(reg, "fp"));
         };
         let place = Place { base: reg, off: 0, size };
         // Null is allowed here, so it must not decide about the memory behind the pointer.

@@ -1,0 +1,84 @@
+//! One call of a kernel function, in the kernel's order: may this program call it, do the
+//! arguments fit, may it be called here, what does it leave behind.
+//!
+//! - `kind`: what each argument is, by the prototype and by what is passed
+//! - `args`: whether it fits; `object`: kernel objects; `iter`: iterators
+//! - `section`: parts of the program in which not everything may be done
+//! - `result`: what `r0` holds afterwards
+
+mod args;
+mod iter;
+mod kind;
+mod object;
+mod result;
+mod section;
+
+use super::{Next, Step};
+use crate::kfunc::Kfunc;
+use crate::reason::{KfuncReason, Reason};
+use crate::state::{MapRef, RefId, Reg};
+use ubpf_abi::btf::BtfId;
+use ubpf_abi::kfunc::{KfuncFlag, KfuncSpecial};
+use ubpf_abi::program::SubprogId;
+use ubpf_isa::{Pc, Reg as Name};
+
+/// What the arguments of one call have in common.
+#[derive(Default)]
+pub(super) struct Passed {
+    /// The constant that one argument must be.
+    pub constant: Option<u64>,
+    /// The reference that an argument carries.
+    pub reference: Option<RefId>,
+    /// The argument whose reference the call takes.
+    pub released: Option<Name>,
+    /// The map that is passed.
+    pub map: Option<MapRef>,
+    /// The subprogram that is called back.
+    pub callback: Option<SubprogId>,
+    /// The kernel's own struct behind the context.
+    pub kernel_ctx: Option<BtfId>,
+    /// The iterator: its frame's depth, and its offset there.
+    pub iter: Option<(u8, i32)>,
+}
+
+impl<'a> Step<'a> {
+    pub(super) fn kfunc(&mut self, target: i32, next: Pc) -> Result<Next, Reason> {
+        let kfunc = self.cx.kfunc(target)?;
+        if kfunc.decl.special == Some(KfuncSpecial::Trap) {
+            return Err(KfuncReason::Trap.into());
+        }
+        if kfunc.has(KfuncFlag::Sleepable) && !self.may_sleep() {
+            return Err(KfuncReason::MightSleep(kfunc.name()).into());
+        }
+        let mut passed = Passed::default();
+        self.kfunc_arguments(&kfunc, &mut passed)?;
+        self.cross_sections(&kfunc)?;
+        self.release_to(&kfunc, &passed)?;
+        super::call::clobber(self.state.frame_mut());
+        let result = self.kfunc_result(&kfunc, &passed)?;
+        self.state.frame_mut().regs[Name::R0.index()] = result;
+        self.trace.shown.insert(Name::R0);
+        if kfunc.changes_packet() {
+            self.forget_packet();
+        }
+        if kfunc.has(KfuncFlag::IterNext) {
+            return self.iterate(&passed, next);
+        }
+        Ok(Next::Go(next))
+    }
+
+    /// Gives up the reference that the call takes.
+    fn release_to(&mut self, kfunc: &Kfunc<'_>, passed: &Passed) -> Result<(), Reason> {
+        let Some(reg) = passed.released else { return Ok(()) };
+        let reference = self.frame().regs[reg.index()].pointer().and_then(|p| p.ref_id);
+        if reference.is_some_and(|id| self.release(id)) {
+            return Ok(());
+        }
+        Err(KfuncReason::NotAcquired { name: kfunc.name(), id: kfunc.id.0 }.into())
+    }
+}
+
+/// Whether a register is surely null.
+fn is_null(value: &Reg) -> bool {
+    value.is_zero()
+}

@@ -1,0 +1,122 @@
+//! What `r0` holds after a call of a kernel function.
+
+use super::super::Step;
+use super::Passed;
+use super::kind::named;
+use crate::kfunc::Kfunc;
+use crate::reason::{KfuncReason, Reason};
+use crate::state::{
+    Acquired, IterTrust, MemKind, Object, Pointer, PtrId, PtrTo, RefId, Reg, Resource, Space, Trust,
+};
+use ubpf_abi::btf::{BtfId, Def, Kind};
+use ubpf_abi::kfunc::{KfuncFlag, KfuncSpecial};
+
+/// Bytes that the two runs of a session share.
+const SESSION_BYTES: u32 = 8;
+
+impl Step<'_> {
+    pub(super) fn kfunc_result(
+        &mut self,
+        kfunc: &Kfunc<'_>,
+        passed: &Passed,
+    ) -> Result<Reg, Reason> {
+        let btf = kfunc.btf;
+        let broken = || Reason::Unsupported("broken kernel types");
+        let (_, proto) = btf.func_proto(kfunc.id).ok_or_else(broken)?;
+        let (_, ret) = btf.resolve(proto.ret).map_err(|_| broken())?;
+        let to = match ret.def {
+            Def::Void => return Ok(Reg::Uninit),
+            Def::Int(_) | Def::Enum(_) | Def::Enum64(_) => return Ok(Reg::UNKNOWN),
+            Def::Ptr(to) => btf.resolve(to).map_err(|_| broken())?.0,
+            _ => return Err(Reason::Unsupported("this kind of kernel function result")),
+        };
+        let mut p = match kfunc.decl.special {
+            Some(KfuncSpecial::CastToKernCtx) => {
+                let id = passed.kernel_ctx.ok_or_else(broken)?;
+                Pointer::new(PtrTo::Btf { id, trust: Trust::Trusted, space: Space::Kernel })
+            }
+            Some(KfuncSpecial::RdonlyCast) => self.cast(kfunc, passed)?,
+            Some(KfuncSpecial::SessionCookie) => {
+                Pointer::new(PtrTo::Mem { size: SESSION_BYTES, kind: MemKind::Plain })
+            }
+            _ => match self.returned_pointer(kfunc, passed, to)? {
+                Some(p) => p,
+                None => return Ok(Reg::UNKNOWN),
+            },
+        };
+        if kfunc.has(KfuncFlag::RetNull) {
+            p = p.or_null(self.ids.pointer());
+        }
+        if kfunc.has(KfuncFlag::Acquire) {
+            let id = self.acquire();
+            p.ref_id = Some(id);
+            if p.nullable {
+                // What tells the reference's own pointer from others that carry it.
+                p.id = Some(PtrId(id.0));
+            }
+        }
+        Ok(Reg::Pointer(p))
+    }
+
+    /// A reference that the program owns from here on.
+    pub(super) fn acquire(&mut self) -> RefId {
+        let id = self.ids.reference();
+        self.state.refs.push(Acquired { id, at: self.pc, what: Resource::Reference });
+        id
+    }
+
+    /// A pointer to what the prototype says; `None` where it says nothing of it.
+    fn returned_pointer(
+        &self,
+        kfunc: &Kfunc<'_>,
+        passed: &Passed,
+        to: BtfId,
+    ) -> Result<Option<Pointer>, Reason> {
+        let btf = kfunc.btf;
+        match btf.ty(to).map(|ty| ty.kind()) {
+            Some(Kind::Void) => Ok(None),
+            Some(Kind::Struct) => {
+                let trust = if kfunc.decl.special == Some(KfuncSpecial::Untrusted) {
+                    Trust::Untrusted
+                } else if kfunc.has(KfuncFlag::RcuProtected) || self.iterates_under_rcu(passed) {
+                    Trust::Rcu
+                } else {
+                    Trust::Trusted
+                };
+                Ok(Some(Pointer::new(PtrTo::Btf { id: to, trust, space: Space::Kernel })))
+            }
+            _ => {
+                let size = btf.size_of(to).ok().filter(|&size| size > 0);
+                let size = size.ok_or_else(|| KfuncReason::Returns {
+                    name: kfunc.name(),
+                    to: named(btf, to),
+                })?;
+                let mut p = Pointer::new(PtrTo::Mem { size, kind: MemKind::ReadOnly });
+                // The memory is gone with what it belongs to.
+                p.ref_id = passed.reference;
+                Ok(Some(p))
+            }
+        }
+    }
+
+    /// What the iterator gives is valid as long as the RCU read section that it began in.
+    fn iterates_under_rcu(&self, passed: &Passed) -> bool {
+        let object = passed.iter.and_then(|(depth, off)| self.frame_at(depth).stack.object(off));
+        matches!(object, Some(Object::Iter(iter)) if iter.trust == IterTrust::Rcu)
+    }
+
+    /// The argument as something of the kernel's that is only read.
+    fn cast(&self, kfunc: &Kfunc<'_>, passed: &Passed) -> Result<Pointer, Reason> {
+        let number = passed.constant.unwrap_or_default();
+        let id = u32::try_from(number).ok().map(BtfId);
+        let ty = id.and_then(|id| Some((id, kfunc.btf.ty(id)?)));
+        let (id, ty) = ty.ok_or(KfuncReason::CastUnknown(number))?;
+        match ty.def {
+            Def::Void => Ok(Pointer::new(PtrTo::Mem { size: 0, kind: MemKind::Untrusted })),
+            Def::Struct(_) | Def::Union(_) => {
+                Ok(Pointer::new(PtrTo::Btf { id, trust: Trust::Untrusted, space: Space::Kernel }))
+            }
+            _ => Err(KfuncReason::CastKind.into()),
+        }
+    }
+}
