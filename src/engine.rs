@@ -1,16 +1,19 @@
 //! The engine: what is emulated, and the way from a file to a program.
 
-use crate::error::InstantiateError;
+use crate::error::{InstantiateError, VerifyError};
 use crate::instance::Instance;
-use crate::module::{Module, Trust};
+use crate::module::Module;
 use std::sync::Arc;
 use ubpf_abi::Kernel;
 use ubpf_abi::btf::Btf;
 use ubpf_abi::object::Object;
 use ubpf_abi::prog_type::ProgType;
+use ubpf_abi::program::Program;
+use ubpf_abi::verified::Verified;
 use ubpf_helpers::env::EnvConfig;
 use ubpf_loader::{LoadError, LoadOptions};
-use ubpf_verifier::{Options as VerifyOptions, Report};
+use ubpf_verifier::{Options as VerifyOptions, Rejection, Report};
+use ubpf_vm::code::MemMode;
 use ubpf_vm::engine::Engine as Executor;
 use ubpf_vm::interp::Interp;
 use ubpf_vm::registry::{HelperDef, MapTypeDef, ProgTypeDef, Registry};
@@ -22,6 +25,7 @@ pub struct Engine {
     options: LoadOptions,
     env: EnvConfig,
     budget: Option<u64>,
+    mode: MemMode,
     executor: Arc<dyn Executor>,
 }
 
@@ -32,6 +36,7 @@ pub struct EngineBuilder {
     options: LoadOptions,
     env: EnvConfig,
     budget: Option<u64>,
+    mode: MemMode,
     executor: Arc<dyn Executor>,
 }
 
@@ -42,6 +47,7 @@ impl Default for EngineBuilder {
             options: LoadOptions::default(),
             env: EnvConfig::default(),
             budget: None,
+            mode: MemMode::Proved,
             executor: Arc::new(Interp),
         }
     }
@@ -111,6 +117,24 @@ impl EngineBuilder {
         self
     }
 
+    /// Confines verified programs to their world's memory even where the verifier should err, at
+    /// the price of an instruction for most accesses.
+    #[must_use]
+    pub const fn caged(mut self) -> Self {
+        self.mode = MemMode::Caged;
+        self
+    }
+
+    /// Holds all that the verifier believes of registers against what they hold, before every
+    /// instruction; a program in which something is otherwise ends in a trap
+    /// ([`TrapKind::Disproved`](ubpf_abi::TrapKind::Disproved)). For tests of the verifier; only the
+    /// interpreter does it.
+    #[must_use]
+    pub const fn check_facts(mut self) -> Self {
+        self.mode = MemMode::Checked;
+        self
+    }
+
     /// What executes programs: [`Jit`](crate::Jit) or another; the interpreter by default.
     #[must_use]
     pub fn executor(mut self, executor: Arc<dyn Executor>) -> Self {
@@ -127,6 +151,7 @@ impl EngineBuilder {
             options: self.options,
             env: self.env,
             budget: self.budget,
+            mode: self.mode,
             executor: self.executor,
         }
     }
@@ -204,17 +229,65 @@ impl Engine {
     ) -> Result<Module, LoadError> {
         let index = ubpf_loader::find_program(object, entry)?;
         let program = ubpf_loader::link(object, index, prog_type)?;
-        Ok(Module::new(Arc::clone(object), Arc::new(program), Trust::Unverified))
+        Ok(Module::new(Arc::clone(object), Arc::new(program)))
     }
 
-    /// What the kernel's verifier says of a program, by the rules of the emulated kernel.
+    /// Links the program of the function `entry` and verifies it, by the rules of the emulated
+    /// kernel. What it is instantiated as runs without the checks that the proof makes
+    /// needless.
     ///
-    /// The report says no for one of two reasons: a rule of the kernel, or something that ubpf does
-    /// not model yet ([`Class`](ubpf_verifier::Class)).
+    /// ```no_run
+    /// use ubpf::{Engine, VerifyError};
+    ///
+    /// let engine = Engine::builder().build();
+    /// let object = engine.load(&std::fs::read("filter.o")?)?;
+    /// let module = match engine.verify(&object, "filter") {
+    ///     Ok(module) => module,
+    ///     // Not modelled yet: it can run with every access checked.
+    ///     Err(VerifyError::Rejected(rejection)) if rejection.is_unsupported() => {
+    ///         engine.prepare(&object, "filter")?
+    ///     }
+    ///     Err(refused) => return Err(refused.into()),
+    /// };
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Engine::prepare`], and [`Rejection`] when the kernel would refuse the program, or
+    /// ubpf does not model something that it uses.
+    pub fn verify(&self, object: &Arc<Object>, entry: &str) -> Result<Module, VerifyError> {
+        let module = self.prepare(object, entry)?;
+        Ok(self.verify_module(&module)?)
+    }
+
+    /// Verifies a program that was prepared.
+    ///
+    /// # Errors
+    /// [`Rejection`] when the kernel would refuse the program, or ubpf does not model something
+    /// that it uses.
+    pub fn verify_module(&self, module: &Module) -> Result<Module, Rejection> {
+        self.verify_program(module.program()).map(|verified| module.with_proof(verified))
+    }
+
+    pub(crate) fn verify_program(&self, program: &Arc<Program>) -> Result<Verified, Rejection> {
+        let claims = self.mode == MemMode::Checked;
+        let options =
+            VerifyOptions { kernel: self.options.kernel, claims, ..VerifyOptions::default() };
+        ubpf_verifier::verify(program, &*self.registry, &options).verdict
+    }
+
+    /// What the verifier says of a program under these conditions, by the rules of the emulated
+    /// kernel, and what it took; for tools.
     #[must_use]
-    pub fn verify(&self, module: &Module, options: &VerifyOptions) -> Report {
+    pub fn judge(&self, module: &Module, options: &VerifyOptions) -> Report {
         let options = VerifyOptions { kernel: self.options.kernel, ..*options };
         ubpf_verifier::verify(module.program(), &*self.registry, &options)
+    }
+
+    /// How far the accesses of verified programs are trusted.
+    #[must_use]
+    pub const fn mode(&self) -> MemMode {
+        self.mode
     }
 
     /// Makes a world for a program: its maps, its memory, and the programs it can tail-call.

@@ -6,6 +6,7 @@ use ubpf_abi::prog_type::ProgType;
 use ubpf_abi::program::Program;
 use ubpf_abi::{Errno, Trap, Version};
 use ubpf_loader::LoadError;
+use ubpf_verifier::Rejection;
 use ubpf_vm::engine::CompileError;
 use ubpf_vm::lower::LowerError;
 use ubpf_vm::mem::{MemError, Near};
@@ -18,12 +19,35 @@ pub enum Error {
     /// The object cannot be used.
     #[error(transparent)]
     Load(#[from] LoadError),
+    /// The verifier refuses the program.
+    #[error(transparent)]
+    Rejected(#[from] Rejection),
     /// The program cannot be run here.
     #[error(transparent)]
     Instantiate(#[from] InstantiateError),
     /// A run did not come to its end.
     #[error(transparent)]
     Run(#[from] RunError),
+}
+
+/// Why there is no verified module.
+#[derive(Debug, thiserror::Error)]
+pub enum VerifyError {
+    /// The object has no such program, or it cannot be linked.
+    #[error(transparent)]
+    Load(#[from] LoadError),
+    /// The verifier refuses the program.
+    #[error(transparent)]
+    Rejected(#[from] Rejection),
+}
+
+impl From<VerifyError> for Error {
+    fn from(error: VerifyError) -> Self {
+        match error {
+            VerifyError::Load(error) => Self::Load(error),
+            VerifyError::Rejected(rejection) => Self::Rejected(rejection),
+        }
+    }
 }
 
 /// Why a program cannot be run here.
@@ -89,6 +113,14 @@ pub enum InstantiateError {
         /// Why.
         source: LoadError,
     },
+    /// A program that this one can tail-call would be refused by the kernel.
+    #[error("program `{}`, which can be tail-called, is refused", .program.name)]
+    Rejected {
+        /// The program.
+        program: Arc<Program>,
+        /// Why.
+        source: Rejection,
+    },
     /// A program uses what does not exist here.
     #[error("program `{}` cannot be run here", .program.name)]
     Lower {
@@ -137,4 +169,6 @@ pub struct Trapped {
     pub program: Arc<Program>,
     /// The memory nearest to the address that was accessed.
     pub near: Option<Near>,
+    /// What the verifier had claimed, where that was disproved.
+    pub claim: Option<String>,
 }

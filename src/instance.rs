@@ -14,11 +14,13 @@ use ubpf_abi::map::{DataSection, MapDef, MapId, MapInit, MapType, SlotTarget};
 use ubpf_abi::platform::Platform;
 use ubpf_abi::prog_type::ProgType;
 use ubpf_abi::program::{Program, SubprogId};
-use ubpf_abi::{Errno, Trap};
+use ubpf_abi::{Errno, Trap, TrapKind};
 use ubpf_helpers::env::{self, Environment, KernelTypes};
 use ubpf_isa::{Imm64, Insn, decode_all};
-use ubpf_vm::engine::{Call, Engine as Executor, Image, Thread};
-use ubpf_vm::lower::{Target, lower};
+use ubpf_vm::code::Code;
+use ubpf_vm::engine::{Call, Image, Thread};
+use ubpf_vm::interp;
+use ubpf_vm::lower::{Target, lower, lower_verified};
 use ubpf_vm::map::Map;
 use ubpf_vm::mem::{Cage, GuestAddr};
 use ubpf_vm::registry::{ProgTypeDef, Registry};
@@ -95,8 +97,8 @@ impl Instance {
         let environment = Box::new(Environment::new(config));
         let world = World::new(Cage::new()?, engine.kernel(), cpus, environment);
         let mut setup = Setup {
+            engine,
             registry: engine.registry(),
-            executor: &**engine.executor(),
             module,
             world: &world,
             maps: Vec::new(),
@@ -155,7 +157,9 @@ impl Instance {
     fn trapped(&self, trap: Trap) -> Trapped {
         let code = self.thread.trapped_in.as_ref().unwrap_or_else(|| self.image.code());
         let near = trap.addr().and_then(|addr| self.world.cage().describe(addr));
-        Trapped { trap, program: Arc::clone(code.program()), near }
+        let disproved = trap.kind == TrapKind::Disproved;
+        let claim = disproved.then(|| interp::claimed(code, trap.pc, trap.size)).flatten();
+        Trapped { trap, program: Arc::clone(code.program()), near, claim }
     }
 
     /// The program.
@@ -234,8 +238,8 @@ type Images = BTreeMap<String, (Option<ProgId>, Arc<dyn Image>)>;
 
 /// An instance in the making.
 struct Setup<'a> {
+    engine: &'a Engine,
     registry: &'a Registry,
-    executor: &'a dyn Executor,
     module: &'a Module,
     world: &'a World,
     /// Maps by their [`MapId`].
@@ -341,12 +345,8 @@ impl Setup<'_> {
         };
         let mut images = Images::new();
         for (name, program) in programs {
-            let target = Target { registry: self.registry, world: self.world, maps: &self.addrs };
-            let code = lower(program, target).map_err(|source| InstantiateError::Lower {
-                program: Arc::clone(program),
-                source,
-            })?;
-            let image = self.executor.compile(Arc::new(code))?;
+            let code = self.lower(program)?;
+            let image = self.engine.executor().compile(Arc::new(code))?;
             let id = in_slots(name)
                 .then(|| self.world.add_prog(Arc::clone(&image)))
                 .transpose()
@@ -354,6 +354,25 @@ impl Setup<'_> {
             images.insert(name.clone(), (id, image));
         }
         Ok(images)
+    }
+
+    /// Lowers a program as far trusted as the module is. Of the programs that it can tail-call,
+    /// those that use what the verifier does not model run checked.
+    fn lower(&self, program: &Arc<Program>) -> Result<Code, InstantiateError> {
+        let target = Target { registry: self.registry, world: self.world, maps: &self.addrs };
+        let failed = |source| InstantiateError::Lower { program: Arc::clone(program), source };
+        let Some(entry) = self.module.verified() else {
+            return lower(program, target).map_err(failed);
+        };
+        let mode = self.engine.mode();
+        if Arc::ptr_eq(program, entry.program()) {
+            return lower_verified(entry, target, mode).map_err(failed);
+        }
+        match self.engine.verify_program(program) {
+            Ok(verified) => lower_verified(&verified, target, mode).map_err(failed),
+            Err(rejection) if rejection.is_unsupported() => lower(program, target).map_err(failed),
+            Err(source) => Err(InstantiateError::Rejected { program: Arc::clone(program), source }),
+        }
     }
 
     /// Gives maps the contents that the object says.

@@ -7,7 +7,7 @@
 //! | --- | --- | --- |
 //! | say what is emulated | [`Engine`] | [`Engine::builder`] |
 //! | read an object file | [`Object`] | [`Engine::load`] |
-//! | choose a program | [`Module`] | [`Engine::prepare`] |
+//! | choose a program | [`Module`] | [`Engine::verify`], or [`Engine::prepare`] without |
 //! | make its maps and memory | [`Instance`] | [`Engine::instantiate`] |
 //! | run it on an input | [`Outcome`] | [`Instance::run`] |
 //!
@@ -16,7 +16,7 @@
 //!
 //! let engine = Engine::builder().build();
 //! let object = engine.load(&std::fs::read("filter.o")?)?;
-//! let module = engine.prepare(&object, "filter")?;
+//! let module = engine.verify(&object, "filter")?;
 //! let mut instance = engine.instantiate(&module)?;
 //! let packet = Input { data: std::fs::read("packet.bin")?, ..Input::default() };
 //! let outcome = instance.run(&packet)?;
@@ -26,9 +26,10 @@
 //!
 //! Programs run in the interpreter; [`EngineBuilder::executor`] takes [`Jit`] instead.
 //!
-//! [`Engine::verify`] says what the kernel's verifier would say. Running does not depend on it
-//! yet: every module is [`Trust::Unverified`] and runs with every access checked. So a program that
-//! the kernel would refuse ends in a trap at worst, never in memory outside its world.
+//! [`Engine::verify`] takes the programs that the kernel's verifier takes ([`Trust::Verified`]) and
+//! proves what makes them run fast; [`Rejection`] says why it does not. [`Engine::prepare`] asks
+//! nobody: such a program ([`Trust::Unverified`]) runs with every access checked, so that what the
+//! kernel would refuse ends in a trap at worst, never in memory outside its world.
 #![forbid(unsafe_code)]
 
 mod engine;
@@ -37,7 +38,7 @@ mod instance;
 mod module;
 
 pub use engine::{Engine, EngineBuilder};
-pub use error::{Error, InstantiateError, RunError, Trapped};
+pub use error::{Error, InstantiateError, RunError, Trapped, VerifyError};
 pub use instance::{Event, Instance, Outcome};
 pub use module::{Module, Trust};
 
@@ -51,5 +52,6 @@ pub use ubpf_jit as jit;
 pub use ubpf_jit::Jit;
 pub use ubpf_loader as loader;
 pub use ubpf_verifier as verifier;
+pub use ubpf_verifier::Rejection;
 pub use ubpf_vm as vm;
 pub use ubpf_vm::run::{Input, InputError, Output};

@@ -72,7 +72,7 @@ traps! {
     /// address.
     CtxAccess = 14, "access not allowed by the context's layout";
     /// What the verifier proved does not hold; `size` is the number of the register, `info` its
-    /// value.
+    /// value. Where no path was to reach the instruction, `size` is `u32::MAX`.
     Disproved = 15, "the verifier was wrong";
 }
 
@@ -146,6 +146,9 @@ impl fmt::Display for Trap {
                 self.info >> 8,
                 self.pc
             ),
+            TrapKind::Disproved if self.size == u32::MAX => {
+                write!(f, "{text}: insn {} is reached", self.pc)
+            }
             TrapKind::Disproved => {
                 write!(f, "{text}: r{} is {:#x}, insn {}", self.size, self.info, self.pc)
             }

@@ -12,6 +12,7 @@ use crate::map::MapId;
 use crate::program::Program;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::fmt;
 use ubpf_isa::{Pc, Reg, RegSet};
 
 /// A program together with the proof that all its paths are safe, and the facts that follow.
@@ -58,7 +59,8 @@ pub struct Facts {
     pub calls: Vec<CallFacts>,
     /// Instructions that a run executes at most, where there is such a number.
     pub max_insns: Option<u64>,
-    /// What the walk believes of registers, where that was asked for.
+    /// What the walk believes of registers, where that was asked for: then these facts are to be
+    /// held against executions, and nothing is to be built on them.
     pub claims: Option<Arc<Claims>>,
 }
 
@@ -292,6 +294,54 @@ pub enum Claim {
         /// It may be null.
         nullable: bool,
     },
+}
+
+impl Claim {
+    /// Whether the claim holds of a number. What pointers point into is judged where memory is
+    /// accessed; here they are only told apart from null.
+    #[must_use]
+    pub const fn holds(&self, register: u64) -> bool {
+        match *self {
+            Self::Number { value, mask, unsigned, signed, low, low_signed } => {
+                let (half, s, half_s) = (register as u32, register as i64, register as i32);
+                register & !mask == value
+                    && unsigned.0 <= register
+                    && register <= unsigned.1
+                    && signed.0 <= s
+                    && s <= signed.1
+                    && low.0 <= half
+                    && half <= low.1
+                    && low_signed.0 <= half_s
+                    && half_s <= low_signed.1
+            }
+            // Pointers to kernel objects may be null where the kernel does not say so.
+            Self::Pointer { region: Region::Object | Region::Unknown, .. } => true,
+            Self::Pointer { nullable, .. } => nullable || register != 0,
+        }
+    }
+}
+
+impl fmt::Display for Claim {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Number { value, mask, unsigned, signed, low, low_signed } => write!(
+                f,
+                "a number, bits {value:#x} of mask {mask:#x}, {:#x} to {:#x}, {} to {}, low half \
+                 {:#x} to {:#x}, {} to {}",
+                unsigned.0,
+                unsigned.1,
+                signed.0,
+                signed.1,
+                low.0,
+                low.1,
+                low_signed.0,
+                low_signed.1
+            ),
+            Self::Pointer { region, nullable } => {
+                write!(f, "a pointer to {region:?}{}", if *nullable { " or null" } else { "" })
+            }
+        }
+    }
 }
 
 #[cfg(test)]

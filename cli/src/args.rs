@@ -53,7 +53,7 @@ Inputs: packet programs take the packet, from its Ethernet header on, as raw byt
 (.hex), or every packet of a capture (.pcap, .pcapng), each a run of its own on the same maps. \
 Other programs take their context struct's bytes, or its fields by name (.toml, .json).
 
-Exit status: 0 ran, 1 trapped or input refused, 2 usage or malformed input.";
+Exit status: 0 ran, 1 rejected, trapped or input refused, 2 usage or malformed input.";
 
 /// `ubpf run`.
 #[derive(Debug, Args)]
@@ -78,9 +78,9 @@ pub struct RunArgs {
     /// Write the packet as the program left it; `.pcap` for captures
     #[arg(long, value_name = "FILE")]
     pub data_out: Option<PathBuf>,
-    /// Engine to run on
-    #[arg(long, value_enum, default_value_t)]
-    pub engine: EngineChoice,
+    /// Engine to run on [default: jit where this machine has one]
+    #[arg(long, value_enum)]
+    pub engine: Option<EngineChoice>,
     /// Runs of each input; packet, context and maps keep what earlier ones changed
     #[arg(long, value_name = "N", default_value = "1", value_parser = clap::value_parser!(u32).range(1..))]
     pub repeat: u32,
@@ -94,8 +94,14 @@ pub struct RunArgs {
     #[arg(long)]
     pub dump_maps: bool,
     /// Run without asking the verifier; every access is checked instead
-    #[arg(long)]
+    #[arg(long, conflicts_with_all = ["caged", "check_facts"])]
     pub no_verify: bool,
+    /// Confine the program to its world's memory even where the verifier should err
+    #[arg(long)]
+    pub caged: bool,
+    /// Hold what the verifier proved against every register at every instruction (slow)
+    #[arg(long, conflicts_with = "caged")]
+    pub check_facts: bool,
     /// Instructions that one run may execute
     #[arg(long, value_name = "N")]
     pub budget: Option<u64>,
@@ -214,12 +220,11 @@ pub enum Format {
 }
 
 /// The engines that can be asked for.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum EngineChoice {
     /// Native code where there is any, else the interpreter
     Jit,
     /// The interpreter
-    #[default]
     Interp,
 }
 

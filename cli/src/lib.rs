@@ -26,6 +26,7 @@ pub mod report;
 pub mod run;
 pub mod style;
 pub mod table;
+pub mod trust;
 pub mod verify;
 
 use args::Command;

@@ -10,10 +10,11 @@ use crate::input::capture::CaptureWriter;
 use crate::input::{Inputs, Item};
 use crate::object::{self, Source};
 use crate::report::{Detail, End, Json, PacketTable, Report, Run, Subject, TrapReport};
+use crate::trust;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use ubpf::{Engine, Instance, Jit, Outcome, RunError};
+use ubpf::{Engine, Instance, Jit, Module, Outcome, RunError, Trust};
 
 /// Runs the command.
 ///
@@ -23,7 +24,13 @@ pub fn run(args: &RunArgs, out: &mut dyn Write) -> Result<Exit, Failure> {
     let engine = engine(args)?;
     let source = Source::load(&engine, &args.object)?;
     let prog_type = args.prog_type.as_deref().map(object::prog_type).transpose()?;
-    let module = source.module(&engine, args.prog.as_deref(), prog_type)?;
+    let mut module = source.module(&engine, args.prog.as_deref(), prog_type)?;
+    if !args.no_verify {
+        match trust::establish(&engine, module, source.name(), args.json, out)? {
+            Some(trusted) => module = trusted,
+            None => return Ok(Exit::Failed),
+        }
+    }
     let mut instance = engine.instantiate(&module).map_err(|e| object::cannot_run(&source, e))?;
     fill::fill(&instance, &args.maps)?;
     let decl = instance.prog_type().decl;
@@ -35,6 +42,7 @@ pub fn run(args: &RunArgs, out: &mut dyn Write) -> Result<Exit, Failure> {
         program: &program,
         decl: &decl,
         engine: instance.engine_name(),
+        trust: trust(args, &module),
         repeat: args.repeat,
     };
     let mut report: Box<dyn Report> = match (args.json, inputs.is_capture()) {
@@ -69,6 +77,16 @@ pub fn run(args: &RunArgs, out: &mut dyn Write) -> Result<Exit, Failure> {
     Ok(exit)
 }
 
+/// How far the program is trusted, in a word.
+fn trust(args: &RunArgs, module: &Module) -> &'static str {
+    match module.trust() {
+        Trust::Verified if args.check_facts => "verified, facts checked",
+        Trust::Verified if args.caged => "verified, caged",
+        Trust::Verified => "verified",
+        _ => "not verified",
+    }
+}
+
 fn show(
     out: &mut dyn Write,
     report: &mut dyn Report,
@@ -93,10 +111,18 @@ fn engine(args: &RunArgs) -> Result<Engine, Failure> {
     if let Some(budget) = args.budget {
         builder = builder.budget(budget);
     }
+    if args.caged {
+        builder = builder.caged();
+    }
+    if args.check_facts {
+        builder = builder.check_facts();
+    }
     match (args.engine, Jit::new()) {
-        (EngineChoice::Interp, _) => {}
-        (EngineChoice::Jit, Ok(jit)) => builder = builder.executor(Arc::new(jit)),
-        (EngineChoice::Jit, Err(unsupported)) => {
+        // Only the interpreter looks.
+        _ if args.check_facts => {}
+        (Some(EngineChoice::Interp), _) | (None, Err(_)) => {}
+        (Some(EngineChoice::Jit) | None, Ok(jit)) => builder = builder.executor(Arc::new(jit)),
+        (Some(EngineChoice::Jit), Err(unsupported)) => {
             let note = crate::style::NOTE;
             writeln!(
                 anstream::stderr(),

@@ -101,7 +101,7 @@ fn judged(args: &VerifyArgs, engine: &Engine, file: &str, name: &str, module: &M
     let privilege = if args.unprivileged { Privilege::Unprivileged } else { Privilege::Privileged };
     let log = args.log.is_some_and(|level| level & LOG_WALK != 0);
     let start = Instant::now();
-    let report = engine.verify(module, &Options { privilege, log, ..Options::default() });
+    let report = engine.judge(module, &Options { privilege, log, ..Options::default() });
     let duration = start.elapsed();
     let verdict = report.verdict.map(drop).map_err(|r| Refusal::of(module, &r));
     Row {
@@ -113,7 +113,7 @@ fn judged(args: &VerifyArgs, engine: &Engine, file: &str, name: &str, module: &M
 }
 
 /// Why a program was not accepted.
-struct Refusal {
+pub struct Refusal {
     class: Class,
     /// Name of the error that `BPF_PROG_LOAD` would return.
     errno: Option<String>,
@@ -124,7 +124,9 @@ struct Refusal {
 }
 
 impl Refusal {
-    fn of(module: &Module, rejection: &Rejection) -> Self {
+    /// What the verifier says of a module.
+    #[must_use]
+    pub fn of(module: &Module, rejection: &Rejection) -> Self {
         let line = rejection.pc.and_then(|pc| Listing::new(module.program()).source_at(pc));
         let class = rejection.reason.class();
         let errno = rejection.reason.errno();
@@ -147,6 +149,38 @@ impl Refusal {
             }
             _ => refusal,
         }
+    }
+
+    /// Writes the reason, with where it is, for people.
+    ///
+    /// # Errors
+    /// The stream's.
+    pub fn print(&self, out: &mut dyn Write) -> io::Result<()> {
+        match self.insn {
+            Some(insn) => writeln!(out, "  insn {insn}: {}", self.reason)?,
+            None => writeln!(out, "  {}", self.reason)?,
+        }
+        if let Some(source) = &self.source {
+            writeln!(out, "  {NOTE}source:{NOTE:#} {source}")?;
+        }
+        Ok(())
+    }
+
+    /// As the value of `"error"` in JSON output.
+    #[must_use]
+    pub fn to_json(&self) -> serde_json::Value {
+        let mut object = serde_json::Map::new();
+        object.insert("message".into(), self.reason.clone().into());
+        object.insert("class".into(), self.class.to_string().into());
+        let mut add = |name: &str, value: Option<serde_json::Value>| {
+            if let Some(value) = value {
+                object.insert(name.to_owned(), value);
+            }
+        };
+        add("errno", self.errno.clone().map(Into::into));
+        add("insn", self.insn.map(Into::into));
+        add("source", self.source.clone().map(Into::into));
+        object.into()
     }
 
     fn malformed(error: &dyn std::error::Error) -> Self {
@@ -253,15 +287,7 @@ impl Row {
         if args.log.is_some_and(|level| level & LOG_STATS != 0) {
             writeln!(out, "  {}", self.stats)?;
         }
-        let Err(refusal) = &self.verdict else { return Ok(()) };
-        match refusal.insn {
-            Some(insn) => writeln!(out, "  insn {insn}: {}", refusal.reason)?,
-            None => writeln!(out, "  {}", refusal.reason)?,
-        }
-        if let Some(source) = &refusal.source {
-            writeln!(out, "  {NOTE}source:{NOTE:#} {source}")?;
-        }
-        Ok(())
+        self.verdict.as_ref().err().map_or(Ok(()), |refusal| refusal.print(out))
     }
 }
 

@@ -7,7 +7,7 @@ use ubpf::abi::Errno;
 use ubpf::abi::map::MapType;
 use ubpf::abi::object::Object;
 use ubpf::platform::env::EnvConfig;
-use ubpf::{Engine, Input, Instance};
+use ubpf::{Engine, EngineBuilder, Input, Instance, Rejection, VerifyError};
 
 /// Why an object's program does not run on ubpf.
 #[derive(Debug, thiserror::Error)]
@@ -25,11 +25,19 @@ pub enum EmulatedError {
 /// # Errors
 /// When the kernel's type information cannot be read.
 pub fn engine_like_this_machine() -> Result<Engine, ubpf::loader::btf_source::BtfSourceError> {
+    Ok(builder_like_this_machine()?.build())
+}
+
+/// The same, still to be built.
+///
+/// # Errors
+/// When the kernel's type information cannot be read.
+pub fn builder_like_this_machine() -> Result<EngineBuilder, ubpf::loader::btf_source::BtfSourceError>
+{
     let cpus = u32::try_from(possible_cpus()).unwrap_or(1);
     Ok(Engine::builder()
         .target_btf(ubpf::loader::btf_source::target_btf(None)?)
-        .environment(EnvConfig { cpus, ..EnvConfig::default() })
-        .build())
+        .environment(EnvConfig { cpus, ..EnvConfig::default() }))
 }
 
 /// An instance of a program.
@@ -49,6 +57,22 @@ impl EmulatedMachine {
     ) -> Result<Self, EmulatedError> {
         let module = engine.prepare(object, entry)?;
         Ok(Self { instance: engine.instantiate(&module)? })
+    }
+
+    /// The same for a verified program, or the verifier's reason against it.
+    ///
+    /// # Errors
+    /// [`EmulatedError`] with another reason.
+    pub fn create_verified(
+        engine: &Engine,
+        object: &Arc<Object>,
+        entry: &str,
+    ) -> Result<Result<Self, Rejection>, EmulatedError> {
+        match engine.verify(object, entry) {
+            Ok(module) => Ok(Ok(Self { instance: engine.instantiate(&module)? })),
+            Err(VerifyError::Rejected(rejection)) => Ok(Err(rejection)),
+            Err(VerifyError::Load(error)) => Err(error.into()),
+        }
     }
 }
 

@@ -65,7 +65,7 @@ fn packets(link: &str) -> Vec<(Vec<u8>, u32)> {
 fn instance(engine: &Engine, filter: &[u8]) -> Instance {
     let object = engine.load(filter).expect("a filter");
     let module = engine.prepare(&object, "filter").expect("a valid filter");
-    let verdict = engine.verify(&module, &Options::default()).verdict;
+    let verdict = engine.judge(&module, &Options::default()).verdict;
     assert!(verdict.is_ok(), "refused: {:?}", verdict.err());
     engine.instantiate(&module).expect("a filter that can run")
 }

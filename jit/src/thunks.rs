@@ -12,7 +12,7 @@ use ubpf_abi::limits::MAX_TAIL_CALLS;
 use ubpf_abi::{Access, Trap, TrapKind};
 use ubpf_isa::{AtomicOp, AtomicSize, Reg, Size};
 use ubpf_vm::call::CallCx;
-use ubpf_vm::code::Op;
+use ubpf_vm::code::{MemAccess, Op};
 use ubpf_vm::mem::Word;
 use ubpf_vm::run::RunState;
 
@@ -124,6 +124,7 @@ pub(crate) extern "C" fn load(run: &Run<'_>, addr: u64, _: u64, _: u64) -> Answe
             run.windows.fill(run.cage(), run.place(), addr, Access::Read);
             Answer::value(value)
         }
+        None if run.image.get().code().access(run.op()) == MemAccess::Probed => Answer::value(0),
         None => over_inside(run, Trap::memory(Access::Read, run.pc(), addr, size.bytes())),
     }
 }

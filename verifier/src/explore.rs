@@ -2,6 +2,7 @@
 
 use crate::converge;
 use crate::cx::Cx;
+use crate::facts::{self, Beliefs};
 use crate::log::Log;
 use crate::precision;
 use crate::prototype::{self, ArgType};
@@ -15,6 +16,7 @@ use std::collections::HashMap;
 use std::fmt;
 use ubpf_abi::limits;
 use ubpf_abi::program::SubprogId;
+use ubpf_abi::verified::Claims;
 use ubpf_isa::{Insn, Pc, Reg as Name};
 
 /// A state kept at a place where paths meet.
@@ -80,6 +82,16 @@ struct Pending {
     parent: Option<CheckpointId>,
 }
 
+/// Walks every path of an accepted program once more, to note what is believed of registers.
+/// `None` when that takes too long.
+#[must_use]
+pub fn explore_for_claims(cx: &Cx<'_>) -> Option<Claims> {
+    let mut walk = Walk::new(cx, None);
+    walk.beliefs = Some(Beliefs::new(cx.text.len()));
+    walk.run().ok()?;
+    walk.beliefs.map(|beliefs| beliefs.claims())
+}
+
 /// Walks every path of the program.
 ///
 /// # Errors
@@ -111,6 +123,8 @@ struct Walk<'a, 'l> {
     reached: Vec<bool>,
     loops: Vec<Loop>,
     found: Found,
+    /// What is believed of registers, where that is to be noted.
+    beliefs: Option<Beliefs>,
     stats: Stats,
     alive: u32,
     jumps: u32,
@@ -137,6 +151,7 @@ impl<'a, 'l> Walk<'a, 'l> {
             reached: vec![false; cx.text.len()],
             loops: Vec::new(),
             found: Found::new(cx.text),
+            beliefs: None,
             stats: Stats::default(),
             alive: 0,
             jumps: 0,
@@ -218,6 +233,12 @@ impl<'a, 'l> Walk<'a, 'l> {
             }
             if let Some(reached) = self.reached.get_mut(pc.index()) {
                 *reached = true;
+            }
+            if let Some(beliefs) = &mut self.beliefs {
+                beliefs.note(pc, self.cx.live.before(pc), &path.state);
+                if self.stats.insns > facts::MAX_CLAIMED_INSNS {
+                    return Err(Rejection::at(pc, ValueReason::TooComplex(self.stats.insns)));
+                }
             }
             match self.step(path).map_err(|reason| Rejection::at(pc, reason))? {
                 Next::Go(next) => path.pc = next,
@@ -366,7 +387,8 @@ impl<'a, 'l> Walk<'a, 'l> {
                     keep = false;
                 }
             } else {
-                let settled = kept.unsettled == 0;
+                // Claims are of all registers, whether they mattered or not.
+                let settled = kept.unsettled == 0 && self.beliefs.is_none();
                 let likeness = if settled { Likeness::Covered } else { Likeness::Within };
                 if self.covers(id, pc, &path.state, likeness) {
                     if let Some(until) = self.settles_with(id) {

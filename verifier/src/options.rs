@@ -23,6 +23,9 @@ pub struct Options {
     pub privilege: Privilege,
     /// Whether to write the log of the walk.
     pub log: bool,
+    /// Whether to note all that is believed of registers, to be held against executions: as
+    /// [`Facts::claims`](ubpf_abi::verified::Facts::claims). The verdict is the same.
+    pub claims: bool,
     /// The kernel knows where its variables lie (`CONFIG_KALLSYMS_ALL`), so that programs may use
     /// them.
     pub variables: bool,
@@ -36,6 +39,7 @@ impl Default for Options {
             kernel: Kernel::default(),
             privilege: Privilege::default(),
             log: false,
+            claims: false,
             variables: false,
             cpus: limits::MAX_CPUS,
         }

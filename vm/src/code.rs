@@ -266,6 +266,12 @@ impl Code {
         self.proved.claims.as_ref()
     }
 
+    /// The op that the instruction at `pc` became.
+    #[must_use]
+    pub fn op_at(&self, pc: Pc) -> Option<OpIndex> {
+        self.pcs.binary_search(&pc).ok().map(|index| OpIndex(index as u32))
+    }
+
     /// Its functions by ascending start; the first is the entry, at 0.
     #[must_use]
     pub fn subprogs(&self) -> &[Subprog] {

@@ -72,11 +72,11 @@ impl Report for Detail {
 
 /// What is run, and how.
 pub(super) fn title(out: &mut dyn Write, subject: &Subject<'_>) -> io::Result<()> {
-    let Subject { object, program, engine, .. } = subject;
+    let Subject { object, program, engine, trust, .. } = subject;
     let (name, prog_type) = (&program.name, program.prog_type);
     writeln!(
         out,
-        "{HEADING}{name}{HEADING:#}  {DIM}{prog_type} program of {object}, {engine}, not verified{DIM:#}"
+        "{HEADING}{name}{HEADING:#}  {DIM}{prog_type} program of {object}, {engine}, {trust}{DIM:#}"
     )
 }
 

@@ -39,6 +39,8 @@ pub struct Subject<'a> {
     pub decl: &'a ProgTypeDecl,
     /// The engine it runs on.
     pub engine: &'static str,
+    /// How far it is trusted.
+    pub trust: &'static str,
     /// Runs of each input.
     pub repeat: u32,
 }

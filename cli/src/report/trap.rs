@@ -19,13 +19,14 @@ pub struct TrapReport {
     program: String,
     insn: Option<String>,
     near: Option<String>,
+    claim: Option<String>,
     source: Option<(String, String)>,
 }
 
 impl TrapReport {
     /// Describes a trap.
     #[must_use]
-    pub fn new(Trapped { trap, program, near }: &Trapped) -> Self {
+    pub fn new(Trapped { trap, program, near, claim }: &Trapped) -> Self {
         let listing = Listing::new(program);
         let insn = listing.insn_at(trap.pc);
         let source = listing.source_at(trap.pc);
@@ -38,6 +39,7 @@ impl TrapReport {
                 Some(near) => near.to_string(),
                 None => "near no memory".to_owned(),
             }),
+            claim: claim.clone(),
             source: source.map(|line| (line.place(), line.text.to_owned())),
             trap: *trap,
         }
@@ -66,6 +68,7 @@ impl TrapReport {
         add("insn", self.insn.clone().map(Into::into));
         add("address", self.trap.addr().map(Into::into));
         add("near", self.near.clone().map(Into::into));
+        add("claim", self.claim.clone().map(Into::into));
         let source = self.source.as_ref();
         add("source", source.map(|(place, text)| json!({"place": place, "text": text})));
         error
@@ -83,6 +86,9 @@ impl TrapReport {
         }
         if let Some(near) = &self.near {
             line("address", &format!("{:#x}, {near}", self.trap.info))?;
+        }
+        if let Some(claim) = &self.claim {
+            line("claim", claim)?;
         }
         if let Some((place, text)) = &self.source {
             line("source", &format!("{place}  {text}"))?;

@@ -11,21 +11,25 @@
 //! | `seen` | from the walk: memory, maps, ways that jumps take |
 //! | `flow`, `range` | ranges of registers, forward |
 //! | `upper` | upper halves that matter, backward |
+//! | `claims` | all that the walk believes, for tests of the verifier |
 
+mod claims;
 mod flow;
 mod range;
 mod seen;
 mod upper;
 
+pub use claims::{Beliefs, MAX_INSNS as MAX_CLAIMED_INSNS};
 pub use seen::{Seen, region};
 
 use crate::cx::Cx;
-use crate::explore::{Stats, Walked};
+use crate::explore::{Stats, Walked, explore_for_claims};
 use flow::{StackValues, Stretch};
+use std::sync::Arc;
 use ubpf_abi::helper::HelperId;
 use ubpf_abi::map::MapOp;
 use ubpf_abi::program::SubprogId;
-use ubpf_abi::verified::{CallFacts, Facts, InsnFacts, SubprogFacts};
+use ubpf_abi::verified::{CallFacts, Claims, Facts, InsnFacts, SubprogFacts};
 use ubpf_isa::{CallTarget, Insn, Pc, RegSet};
 
 /// Longest key that is worth knowing.
@@ -41,7 +45,7 @@ pub fn gather(cx: &Cx<'_>, walked: &Walked, stats: &Stats) -> Facts {
         subprogs: subprogs(cx, walked),
         calls: Vec::new(),
         max_insns: max_insns(cx, walked, stats),
-        claims: None,
+        claims: cx.options.claims.then(|| Arc::new(claimed(cx))),
     };
     let blocks = flow::analyse(cx.text, &found.seen, reached);
     let upper = upper::analyse(cx.text, &blocks);
@@ -49,6 +53,13 @@ pub fn gather(cx: &Cx<'_>, walked: &Walked, stats: &Stats) -> Facts {
         note(cx, &found.seen, block, upper, &mut gathered);
     }
     gathered
+}
+
+/// What is to be held against executions: nothing but the facts, where the program is too large
+/// for more.
+fn claimed(cx: &Cx<'_>) -> Claims {
+    let small = cx.text.len() <= claims::MAX_SLOTS;
+    small.then(|| explore_for_claims(cx)).flatten().unwrap_or_default()
 }
 
 /// Notes the facts of one block, at the end of which the upper halves of `upper` matter.

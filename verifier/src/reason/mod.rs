@@ -69,6 +69,13 @@ impl Rejection {
     pub fn whole(reason: impl Into<Reason>) -> Self {
         Self { pc: None, reason: reason.into() }
     }
+
+    /// Whether the program uses something that is not modelled, so that nothing is known of what
+    /// the kernel would say.
+    #[must_use]
+    pub const fn is_unsupported(&self) -> bool {
+        matches!(self.reason, Reason::Unsupported(_))
+    }
 }
 
 /// Every reason there is, by the stage that finds it.

@@ -87,7 +87,7 @@ fn chain_depth() -> Option<u64> {
     }));
     steps.push(translate::step::<Threaded>(&Op::Exit));
     let program = Arc::new(Program::from_slots(ProgType::SocketFilter, Vec::new()));
-    let image = Interpreted { code: Arc::new(Code::bare(program)), steps };
+    let image = Interpreted { code: Arc::new(Code::bare(program)), steps, unchecked: Vec::new() };
     let world = World::new(Cage::new().ok()?, Kernel::default(), 1, Box::new(()));
     let mut thread = Thread::new(&world, Cpu(0)).ok()?;
     let (func, args) = (SubprogId(0), [0; 5]);

@@ -94,6 +94,30 @@ fn run_load_slow<'m, B: Backend, W: Word, E: Extend>(
     B::next(m, rest, gas)
 }
 
+/// The handler of a load that gives 0 where nothing may be loaded.
+pub(super) fn load_probed<B: Backend>(size: Size, signed: bool) -> Handler {
+    if signed {
+        by_size!(size, run_load_probed::<B; Signed>)
+    } else {
+        by_size!(size, run_load_probed::<B; Zero>)
+    }
+}
+
+fn run_load_probed<'m, B: Backend, W: Word, E: Extend>(
+    m: &mut Machine<'m, '_>,
+    step: &'m Step,
+    rest: &'m [Step],
+    gas: i64,
+) -> Stop {
+    let addr = m.reg(step.src).wrapping_add(step.value);
+    let word = match m.view.load::<W>(m.load_window(step), addr) {
+        Some(word) => word,
+        None => m.load_slow::<W>(step, addr).unwrap_or_default(),
+    };
+    m.set(step.dst, E::extend(word));
+    B::next(m, rest, gas)
+}
+
 fn run_load_frame<'m, B: Backend, W: Word, E: Extend>(
     m: &mut Machine<'m, '_>,
     step: &'m Step,

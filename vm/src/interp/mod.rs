@@ -16,6 +16,7 @@
 //! | `translate` | `Code` to steps: the choice of handlers |
 //! | `alu`, `jump`, `memory`, `call` | handlers |
 //! | `machine` | what handlers work on: registers, frames, windows on memory |
+//! | `claims` | what the verifier proved, held against what happens |
 //! | `backend` | the two ways from handler to handler |
 //!
 //! # Memory
@@ -28,6 +29,7 @@
 mod alu;
 mod backend;
 mod call;
+mod claims;
 mod jump;
 mod machine;
 mod memory;
@@ -46,7 +48,9 @@ use backend::{Backend, Looped, Threaded};
 use machine::Core;
 use std::any::Any;
 use std::sync::Arc;
-use step::Step;
+use step::{Handler, Step};
+
+pub use claims::claimed;
 
 /// The interpreting engine.
 #[derive(Clone, Copy, Debug, Default)]
@@ -71,12 +75,19 @@ struct Interpreted {
     code: Arc<Code>,
     /// As many as the code has ops.
     steps: Vec<Step>,
+    /// Where claims are checked first, the handlers that execute the steps.
+    unchecked: Vec<Handler>,
 }
 
 impl Interpreted {
     fn new<B: Backend>(code: Arc<Code>) -> Self {
-        let steps = code.ops().iter().map(translate::step::<B>).collect();
-        Self { code, steps }
+        let mut steps = translate::steps::<B>(&code);
+        let mut unchecked = Vec::new();
+        if code.claims().is_some() {
+            let check = |step: &mut Step| core::mem::replace(&mut step.run, claims::CHECK);
+            unchecked = steps.iter_mut().map(check).collect();
+        }
+        Self { code, steps, unchecked }
     }
 }
 

@@ -3,8 +3,20 @@
 use super::backend::Backend;
 use super::step::Step;
 use super::{alu, call, jump, memory};
-use crate::code::Op;
+use crate::code::{Code, MemAccess, Op, OpIndex};
 use ubpf_isa::{Operand, Width};
+
+/// The steps of a program.
+pub(super) fn steps<B: Backend>(code: &Code) -> Vec<Step> {
+    let step = |(op, index)| match (op, code.access(OpIndex(index))) {
+        (&Op::Load { size, signed, dst, base, off }, MemAccess::Probed) => {
+            let run = memory::load_probed::<B>(size, signed);
+            Step::new(run).dst(dst).src(base).signed(off.into())
+        }
+        (op, _) => step::<B>(op),
+    };
+    code.ops().iter().zip(0..).map(step).collect()
+}
 
 /// The step of one op.
 pub(super) fn step<B: Backend>(op: &Op) -> Step {
