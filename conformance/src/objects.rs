@@ -18,13 +18,21 @@ pub fn suite_dir(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("suites").join(name)
 }
 
-/// Every object of the suite, by name.
+/// Every example object, by name.
 ///
 /// # Errors
 /// When the directory or a file cannot be read.
 pub fn all() -> io::Result<Vec<ObjectFile>> {
+    of_suite("object")
+}
+
+/// Every object of the suite called `name`, by name.
+///
+/// # Errors
+/// When the directory or a file cannot be read.
+pub fn of_suite(name: &str) -> io::Result<Vec<ObjectFile>> {
     let mut objects = Vec::new();
-    for entry in std::fs::read_dir(suite_dir("object"))? {
+    for entry in std::fs::read_dir(suite_dir(name))? {
         let path = entry?.path();
         let file = path.file_name().and_then(|n| n.to_str()).unwrap_or_default();
         if let Some(name) = file.strip_suffix(".bpf.o") {

@@ -179,7 +179,11 @@ impl Walk<'_> {
                 }
             }
             Insn::Call(CallTarget::Helper(id)) => match self.callback(HelperId(id)) {
-                Some(CallbackKind::Timer) => self.mark_prune(pc),
+                // A function that is called later may set itself anew, and again.
+                Some(CallbackKind::Timer) => {
+                    self.mark_prune(pc);
+                    self.mark_checkpoint(pc);
+                }
                 Some(_) => self.mark_callback(pc),
                 None => {}
             },

@@ -5,9 +5,10 @@ use crate::cfg::Cfg;
 use crate::liveness::Liveness;
 use crate::maps::Fields;
 use crate::reason::Reason;
-use crate::state::MapRef;
+use crate::state::{MapRef, Pointer, PtrTo};
 use crate::text::Text;
 use crate::typed::Prototype;
+use ubpf_abi::fields::Record;
 use ubpf_abi::helper::HelperId;
 use ubpf_abi::kfunc::KfuncFlag;
 use ubpf_abi::map::{DataSection, MapDef, MapFlags, MapInit, MapOp};
@@ -48,6 +49,22 @@ impl<'a> Cx<'a> {
         let outer = self.program.maps.get(map.map.index());
         let def = if map.inner { outer.and_then(|m| m.inner.as_deref()) } else { outer };
         def.ok_or(Reason::Unsupported("maps of maps without a template"))
+    }
+
+    /// The fields of what a pointer points to.
+    #[must_use]
+    pub fn record_of(&self, p: &Pointer) -> Option<&'a Record> {
+        match p.to {
+            PtrTo::MapValue(map) => self.fields.of_map(map),
+            PtrTo::Own { id, hold } if hold.is_allocated() => self.fields.of_struct(id),
+            _ => None,
+        }
+    }
+
+    /// A lock lies in what a pointer points to: it matters which one it is.
+    #[must_use]
+    pub fn has_lock(&self, p: &Pointer) -> bool {
+        self.record_of(p).is_some_and(|record| record.lock().is_some())
     }
 
     /// The function that a subprogram is, where the program says more of it than its code.

@@ -199,7 +199,7 @@ impl<'a, 'l> Walk<'a, 'l> {
         self.at.clear();
         self.alive = 0;
         let segment = self.trail.begin(None, None);
-        let state = Box::new(State::new(entry));
+        let state = Box::new(State::new(entry, self.cx.program.section.sleepable));
         self.pending.push(Pending { from: None, pc: start, state, segment, parent: None });
         while let Some(mut path) = self.pending.pop() {
             path.segment = self.trail.begin(Some(path.segment), None);
@@ -251,6 +251,13 @@ impl<'a, 'l> Walk<'a, 'l> {
                         self.converge_round(pc, path.parent, &mut other);
                     }
                     self.fork(path, there, other)?;
+                    path.pc = here;
+                }
+                Next::Later { here, there, other } => {
+                    // What it does says nothing of the state that it was set in.
+                    let segment = self.trail.begin(None, None);
+                    let (from, state) = (Some(path.pc), other);
+                    self.wait(Pending { from, pc: there, state, segment, parent: None })?;
                     path.pc = here;
                 }
                 Next::End => return Ok(()),
@@ -329,12 +336,19 @@ impl<'a, 'l> Walk<'a, 'l> {
         }
         let segment = path.segment;
         let from = Some(path.pc);
-        self.pending.push(Pending { from, pc: there, state: other, segment, parent: path.parent });
+        self.wait(Pending { from, pc: there, state: other, segment, parent: path.parent })?;
+        path.segment = self.trail.begin(Some(segment), None);
+        Ok(())
+    }
+
+    /// Another path waits to be walked.
+    fn wait(&mut self, path: Pending) -> Result<(), Rejection> {
+        let from = path.from.unwrap_or(path.pc);
+        self.pending.push(path);
         if self.pending.len() > limits::MAX_PENDING_STATES {
             let reason = ValueReason::TooManyBranches(self.pending.len());
-            return Err(Rejection::at(path.pc, reason));
+            return Err(Rejection::at(from, reason));
         }
-        path.segment = self.trail.begin(Some(segment), None);
         Ok(())
     }
 
@@ -368,6 +382,11 @@ impl<'a, 'l> Walk<'a, 'l> {
                     self.go_round(id, id, path);
                     return Ok(Visit::Known);
                 }
+                if !force && jumps < 20 && insns < 100 {
+                    keep = false;
+                }
+            } else if kept.open > 0 && kept.state.frame().entries != path.state.frame().entries {
+                // Set anew by itself, it runs another time: that is no circle.
                 if !force && jumps < 20 && insns < 100 {
                     keep = false;
                 }

@@ -15,8 +15,16 @@ use ubpf_isa::{Imm64, Insn};
 #[derive(Debug, Default)]
 pub struct Fields {
     object: ObjectFields,
-    /// By map: the fields of its values, and of the values of the maps in it.
-    maps: Vec<[Option<Record>; 2]>,
+    /// By map: what its types say, and those of the maps in it.
+    maps: Vec<[Values; 2]>,
+}
+
+/// What the types of a map say of its values.
+#[derive(Debug, Default)]
+struct Values {
+    /// The kernel has the map's types.
+    typed: bool,
+    record: Option<Record>,
 }
 
 impl Fields {
@@ -28,9 +36,13 @@ impl Fields {
         let Some(own) = program.btf.as_deref() else { return Ok(Self::default()) };
         let kernel = program.target_btf.as_deref();
         let object = ObjectFields::of(own, kernel)?;
-        // A map that the kernel does not take with its types has no fields.
-        let of_map = |def: &MapDef| object.of_map(own, kernel, def).ok().flatten();
-        let of_both = |def: &MapDef| [of_map(def), def.inner.as_deref().and_then(of_map)];
+        // A map that the kernel does not take with its types is created without.
+        let of_map = |def: &MapDef| match object.of_map(own, kernel, def) {
+            Ok(record) => Values { typed: def.value_type.is_some(), record },
+            Err(_) => Values::default(),
+        };
+        let of_both =
+            |def: &MapDef| [of_map(def), def.inner.as_deref().map_or_else(Values::default, of_map)];
         let maps = program.maps.iter().map(of_both).collect();
         Ok(Self { object, maps })
     }
@@ -38,7 +50,18 @@ impl Fields {
     /// The fields of a map's values.
     #[must_use]
     pub fn of_map(&self, map: MapRef) -> Option<&Record> {
-        self.maps.get(map.map.index())?[usize::from(map.inner)].as_ref()
+        self.values_of(map)?.record.as_ref()
+    }
+
+    /// Whether the kernel has a map's types.
+    #[must_use]
+    pub fn has_types(&self, map: MapRef) -> bool {
+        self.values_of(map).is_some_and(|values| values.typed)
+    }
+
+    fn values_of(&self, map: MapRef) -> Option<&Values> {
+        let [outer, inner] = self.maps.get(map.map.index())?;
+        Some(if map.inner { inner } else { outer })
     }
 
     /// The fields of a struct of the object.

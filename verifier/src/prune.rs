@@ -80,7 +80,7 @@ impl Compare {
 
     /// What must be given back is the same.
     fn held(&mut self, old: &State, new: &State) -> bool {
-        let counts = |state: &State| (state.rcu_sections, state.preempt_disabled);
+        let counts = |state: &State| (state.rcu_sections, state.preempt_disabled, state.sleepable);
         counts(old) == counts(new)
             && old.refs.len() == new.refs.len()
             && old

@@ -36,6 +36,8 @@ struct Subprog {
     called: bool,
     /// It was verified on its own.
     verified: bool,
+    /// It runs later, on a stack of its own.
+    later: bool,
 }
 
 impl Found {
@@ -70,6 +72,13 @@ impl Found {
     pub fn call(&mut self, id: SubprogId) {
         if let Some(s) = self.at(id) {
             s.called = true;
+        }
+    }
+
+    /// A subprogram is called later, on its own.
+    pub fn call_later(&mut self, id: SubprogId) {
+        if let Some(s) = self.at(id) {
+            s.later = true;
         }
     }
 
@@ -127,7 +136,10 @@ struct Link {
 pub fn check_depth(cx: &Cx<'_>, found: &Found) -> Result<(), Rejection> {
     let tail_calls = Chains { cx, found, private: false }.any_tail_call();
     let private = !tail_calls && has_private_stacks(cx);
-    Chains { cx, found, private }.check(SubprogId(0))
+    Chains { cx, found, private }.check(SubprogId(0))?;
+    let chains = Chains { cx, found, private: false };
+    let mut later = (1..cx.text.subprogs() as u32).map(SubprogId).filter(|id| found.get(*id).later);
+    later.try_for_each(|id| chains.check(id))
 }
 
 /// Programs that may interrupt themselves have one stack only.
@@ -159,6 +171,11 @@ impl Chains<'_> {
                 continue;
             };
             last.next = Pc(at.0 + 1);
+            // What runs later takes none of this stack, unless it is called like others too.
+            if self.found.get(callee).later && !matches!(self.cx.text.insn(at), Some(Insn::Call(_)))
+            {
+                continue;
+            }
             if chain.len() >= MAX_CALL_FRAMES {
                 return Err(Rejection::at(at, CallReason::ChainDepth(chain.len())));
             }

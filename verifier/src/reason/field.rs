@@ -55,6 +55,85 @@ pub enum FieldReason {
     /// A number is stored in a pointer's place.
     #[error("BPF_ST imm must be 0 when storing to kptr at off={0}")]
     StoreNumber(u32),
+    /// A field at a place that is not constant.
+    #[error("{reg} doesn't have constant offset. {what} has to be at the constant offset")]
+    VariableField {
+        /// The argument's register.
+        reg: R,
+        /// The field.
+        what: FieldKind,
+    },
+    /// The value or object has no such field.
+    #[error("{owner} has no valid {what}")]
+    NoField {
+        /// The map or object.
+        owner: String,
+        /// The field.
+        what: FieldKind,
+    },
+    /// The field is elsewhere.
+    #[error("off {off} doesn't point to 'struct {what}' that is at {at}")]
+    NotThere {
+        /// Where it was looked for.
+        off: i64,
+        /// The field.
+        what: FieldKind,
+        /// Where it is.
+        at: u32,
+    },
+    /// A second lock that may wait for ever.
+    #[error("Locking two bpf_spin_locks are not allowed")]
+    TwoLocks,
+    /// A lock that is held already.
+    #[error("Acquiring the same lock again, AA deadlock detected")]
+    SameLock,
+    /// A lock is given back while none is held.
+    #[error("{}_unlock without taking a lock", lock_family(.0))]
+    NotLocked(FieldKind),
+    /// A lock is given back that is not held.
+    #[error("{}_unlock of different lock", lock_family(.0))]
+    OtherLock(FieldKind),
+    /// A lock is given back before those that were taken after it.
+    #[error("{}_unlock cannot be out of order", lock_family(.0))]
+    OutOfOrder(FieldKind),
+    /// A call that must not happen while a lock is held.
+    #[error("function calls are not allowed while holding a lock")]
+    CallWhileLocked,
+    /// A timer, work item or the like of another map than the one that is passed.
+    #[error(
+        "{what} pointer in R1 map_uid={first} doesn't match map pointer in R2 map_uid={second}"
+    )]
+    OtherMap {
+        /// What lies in the value.
+        what: &'static str,
+        /// Its map's number.
+        first: u32,
+        /// The number of the map passed.
+        second: u32,
+    },
+    /// A map without types.
+    #[error("map '{map}' has to have BTF in order to use {helper}")]
+    NoTypes {
+        /// The map.
+        map: String,
+        /// What needs them.
+        helper: &'static str,
+    },
+    /// A pointer to be exchanged at a place that is not constant.
+    #[error("{0} doesn't have constant offset. kptr has to be at the constant offset")]
+    VariableKptr(R),
+    /// Nothing to be exchanged in the value.
+    #[error("{0} has no valid kptr")]
+    NoKptr(R),
+    /// Nothing to be exchanged at this place.
+    #[error("off={0} doesn't point to kptr")]
+    NoKptrThere(i64),
+    /// A pointer that owns nothing cannot be exchanged.
+    #[error("off={0} kptr isn't referenced kptr")]
+    NotOwning(i64),
+    /// An object that may be null is given away.
+    #[error("Possibly NULL pointer passed to helper arg{0}")]
+    MaybeNull(u8),
     /// An object of another type is stored.
     #[error("invalid kptr access, {reg} type={given} expected=ptr_{wanted}{}", or_untrusted(*.untrusted_too, .wanted))]
     WrongObject {
@@ -71,6 +150,14 @@ pub enum FieldReason {
     },
 }
 
+/// What the functions on a kind of lock are called.
+const fn lock_family(kind: &FieldKind) -> &'static str {
+    match kind {
+        FieldKind::ResSpinLock => "bpf_res_spin",
+        _ => "bpf_spin",
+    }
+}
+
 fn or_untrusted(too: bool, wanted: &str) -> impl fmt::Display {
     if too { format!(" or untrusted_ptr_{wanted}") } else { String::new() }
 }
@@ -78,7 +165,22 @@ fn or_untrusted(too: bool, wanted: &str) -> impl fmt::Display {
 impl FieldReason {
     pub(super) const fn errno(&self) -> Errno {
         match self {
-            Self::SocketFilter | Self::TracingProgram(_) | Self::SleepableMap => Errno::EINVAL,
+            Self::SocketFilter
+            | Self::TracingProgram(_)
+            | Self::SleepableMap
+            | Self::VariableField { .. }
+            | Self::NoField { .. }
+            | Self::NotThere { .. }
+            | Self::TwoLocks
+            | Self::SameLock
+            | Self::NotLocked(_)
+            | Self::OtherLock(_)
+            | Self::OutOfOrder(_)
+            | Self::CallWhileLocked
+            | Self::OtherMap { .. }
+            | Self::NoTypes { .. }
+            | Self::VariableKptr(_)
+            | Self::NoKptr(_) => Errno::EINVAL,
             Self::WrongObject { errno, .. } => *errno,
             Self::Direct(_)
             | Self::DirectObject(_)
@@ -89,6 +191,9 @@ impl FieldReason {
             | Self::PointerMode
             | Self::StoreOwner
             | Self::StoreUser
+            | Self::NoKptrThere(_)
+            | Self::NotOwning(_)
+            | Self::MaybeNull(_)
             | Self::StoreNumber(_) => Errno::EACCES,
         }
     }

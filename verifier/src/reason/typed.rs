@@ -71,6 +71,28 @@ pub enum TypedReason {
         /// The one that is expected.
         wanted: &'static str,
     },
+    /// A member that programs cannot write.
+    #[error("no write support to {name} at off {off}")]
+    NoWrite {
+        /// Its struct.
+        name: &'static str,
+        /// Byte offset.
+        off: u32,
+    },
+    /// More than the member that programs can write.
+    #[error(
+        "write access at off {off} with size {size} beyond the member of {name} ended at {end}"
+    )]
+    WriteBeyond {
+        /// Its struct.
+        name: &'static str,
+        /// Byte offset.
+        off: u32,
+        /// Bytes.
+        size: u32,
+        /// Where the member ends.
+        end: u32,
+    },
     /// Kernel objects cannot be written.
     #[error("only read is supported")]
     ReadOnly,
@@ -200,6 +222,8 @@ impl TypedReason {
             Self::BeyondStruct { .. }
             | Self::BeyondMember { .. }
             | Self::PartOfPointer { .. }
+            | Self::NoWrite { .. }
+            | Self::WriteBeyond { .. }
             | Self::ReadOnly
             | Self::WrongStruct { .. }
             | Self::Negative { .. }

@@ -27,6 +27,8 @@ pub struct Frame {
     pub callback: Option<Callback>,
     /// How often the frame's helper call has called back on the way here.
     pub loops: u32,
+    /// How many functions that run later led here, each set by the one before.
+    pub entries: u32,
     /// Registers by number.
     pub regs: [Reg; RegName::COUNT],
     /// Stack.
@@ -39,7 +41,15 @@ impl Frame {
     pub fn new(subprog: SubprogId, depth: u8, return_to: Option<Pc>) -> Self {
         let mut regs = [Reg::Uninit; RegName::COUNT];
         regs[RegName::FP.index()] = Reg::Pointer(Pointer::new(PtrTo::Stack(depth)));
-        Self { subprog, return_to, callback: None, loops: 0, regs, stack: Stack::default() }
+        Self {
+            subprog,
+            return_to,
+            callback: None,
+            loops: 0,
+            entries: 0,
+            regs,
+            stack: Stack::default(),
+        }
     }
 }
 
@@ -63,18 +73,21 @@ pub struct State {
     pub preempt_disabled: u32,
     /// How many callbacks were entered on the way here.
     pub unrolled: u32,
+    /// What runs here may sleep.
+    pub sleepable: bool,
 }
 
 impl State {
-    /// The state at the entry of a program.
+    /// The state at the entry of a program, or of what is verified on its own.
     #[must_use]
-    pub fn new(entry: Frame) -> Self {
+    pub fn new(entry: Frame, sleepable: bool) -> Self {
         Self {
             frames: vec![Rc::new(entry)],
             refs: Vec::new(),
             rcu_sections: 0,
             preempt_disabled: 0,
             unrolled: 0,
+            sleepable,
         }
     }
 

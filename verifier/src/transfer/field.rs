@@ -8,7 +8,7 @@ use crate::state::{Hold, MemKind, Pointer, PtrTo, Reg, Space, Trust};
 use crate::typed::walk;
 use ubpf_abi::Errno;
 use ubpf_abi::btf::Btf;
-use ubpf_abi::fields::{Field, Kptr, KptrKind, KptrTo, Record};
+use ubpf_abi::fields::{Field, Kptr, KptrKind, KptrTo};
 use ubpf_isa::{Insn, Operand, Reg as Name};
 
 /// How memory is reached.
@@ -25,18 +25,9 @@ const RCU_PROTECTED: [&str; 5] =
     ["prog_test_ref_kfunc", "cgroup", "bpf_cpumask", "task_struct", "bpf_crypto_ctx"];
 
 impl<'a> Step<'a> {
-    /// The fields of what a pointer points to.
-    pub(super) fn record_of(&self, p: &Pointer) -> Option<&'a Record> {
-        match p.to {
-            PtrTo::MapValue(map) => self.cx.fields.of_map(map),
-            PtrTo::Own { id, hold } if hold.is_allocated() => self.cx.fields.of_struct(id),
-            _ => None,
-        }
-    }
-
     /// An access to a map's value, which is inside of it, touches no field that it must not.
     pub(super) fn check_fields(&self, p: &Pointer, at: Place, via: Via) -> Result<(), Reason> {
-        let Some(record) = self.record_of(p) else { return Ok(()) };
+        let Some(record) = self.cx.record_of(p) else { return Ok(()) };
         let off = i64::from(p.off) + i64::from(at.off);
         let lowest = p.var.full.smin.saturating_add(off);
         let end = (p.var.full.umax as i64).saturating_add(off).saturating_add(at.size.into());
@@ -65,7 +56,9 @@ impl<'a> Step<'a> {
 
     /// The kptr that an access to a map's value means, which [`Step::check_fields`] has let pass.
     pub(super) fn kptr_at(&self, p: &Pointer, at: Place) -> Result<Option<(u32, Kptr)>, Reason> {
-        let (PtrTo::MapValue(_), Some(record)) = (p.to, self.record_of(p)) else { return Ok(None) };
+        let (PtrTo::MapValue(_), Some(record)) = (p.to, self.cx.record_of(p)) else {
+            return Ok(None);
+        };
         let off = p.const_off().and_then(|off| u32::try_from(off + i64::from(at.off)).ok());
         let kptr = off.and_then(|off| Some((off, *record.at(off)?.kind.kptr()?)));
         let plain = matches!(
@@ -143,14 +136,18 @@ impl<'a> Step<'a> {
     pub(super) fn fits_kptr(&self, kptr: &Kptr, reg: Name, errno: Errno) -> Result<(), Reason> {
         let value = self.frame().regs[reg.index()];
         let untrusted_too = kptr.kind == KptrKind::Untrusted;
-        let wanted = self.kptr_types(kptr)?.name_of(kptr.to.id()).to_owned();
-        let given = match &value {
-            Reg::Pointer(p) => format!("{}{}", p.type_name(), self.object_name(p)),
-            _ => "scalar".to_owned(),
+        let wanted = self.kptr_types(kptr)?.name_of(kptr.to.id());
+        let wrong = |given: String| {
+            let wanted = wanted.to_owned();
+            Reason::from(FieldReason::WrongObject {
+                reg: R(reg),
+                given,
+                wanted,
+                untrusted_too,
+                errno,
+            })
         };
-        let wrong =
-            || FieldReason::WrongObject { reg: R(reg), given, wanted, untrusted_too, errno };
-        let Reg::Pointer(p) = value else { return Err(wrong().into()) };
+        let Reg::Pointer(p) = value else { return Err(wrong("scalar".to_owned())) };
         let held_well = match p.to {
             PtrTo::Btf { trust, space: Space::Kernel, .. } => {
                 trust != Trust::Untrusted || untrusted_too
@@ -160,7 +157,7 @@ impl<'a> Step<'a> {
             _ => false,
         };
         if !held_well {
-            return Err(wrong().into());
+            return Err(wrong(p.type_name().to_string()));
         }
         self.check_unmodified(&Pointer { off: p.off.min(0), ..p }, reg)?;
         let fits = match (p.to, kptr.to) {
@@ -176,7 +173,7 @@ impl<'a> Step<'a> {
             | (PtrTo::Own { id, .. }, KptrTo::Own(to)) => p.off == 0 && id == to,
             _ => false,
         };
-        if fits { Ok(()) } else { Err(wrong().into()) }
+        if fits { Ok(()) } else { Err(wrong(format!("{}{}", p.type_name(), self.object_name(&p)))) }
     }
 
     /// The name of the struct that a pointer to an object points to; nothing for others.

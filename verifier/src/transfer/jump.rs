@@ -3,6 +3,7 @@
 
 use super::{Next, Step};
 use crate::Privilege;
+use crate::cx::Cx;
 use crate::domain::{Scalar, branch};
 use crate::reason::{R, Reason, ValueReason};
 use crate::state::reg::Extent;
@@ -45,7 +46,7 @@ impl Step<'_> {
             refine_numbers(self.state, op, width, false, (dst, x), (src, y));
             refine_numbers(&mut taken, op, width, true, (dst, x), (src, y));
         }
-        let ways = Ways { op, not_taken: &mut *self.state, taken: &mut taken };
+        let ways = Ways { cx: self.cx, op, not_taken: &mut *self.state, taken: &mut taken };
         let learned = width == Width::W64 && ways.learn(&a, &b, src);
         if !learned {
             self.check_comparable(&a, dst)?;
@@ -204,6 +205,7 @@ fn spread(state: &mut State, from: Link, value: &Scalar) {
 
 /// The two ways on from a comparison of pointers.
 struct Ways<'a> {
+    cx: &'a Cx<'a>,
     op: CmpOp,
     not_taken: &'a mut State,
     taken: &'a mut State,
@@ -234,8 +236,8 @@ impl Ways<'_> {
             CmpOp::Ne => (self.not_taken, self.taken),
             _ => return false,
         };
-        resolve_null(null, p, true);
-        resolve_null(not_null, p, false);
+        resolve_null(self.cx, null, p, true);
+        resolve_null(self.cx, not_null, p, false);
         true
     }
 
@@ -262,7 +264,7 @@ impl Ways<'_> {
         };
         let kernel_object = |p: &Pointer| matches!(p.to, PtrTo::Btf { .. } | PtrTo::Own { .. });
         if p.nullable != q.nullable && !kernel_object(p) && !kernel_object(q) {
-            resolve_null(equal, if p.nullable { p } else { q }, false);
+            resolve_null(self.cx, equal, if p.nullable { p } else { q }, false);
         }
     }
 }
@@ -346,7 +348,7 @@ fn mark_past_end(state: &mut State, pointer: &Pointer, extent: Extent) {
 }
 
 /// Every copy of a pointer is null, or none is.
-fn resolve_null(state: &mut State, pointer: &Pointer, null: bool) {
+fn resolve_null(cx: &Cx<'_>, state: &mut State, pointer: &Pointer, null: bool) {
     let Some(id) = pointer.id else { return };
     // Of several pointers that carry a reference only the one it came with ends it when null.
     if null && let Some(reference) = pointer.ref_id.filter(|r| r.0 == id.0) {
@@ -359,7 +361,8 @@ fn resolve_null(state: &mut State, pointer: &Pointer, null: bool) {
                 *reg = Reg::constant(0);
             } else if let Reg::Pointer(p) = reg {
                 p.nullable = false;
-                p.id = None;
+                // Of locks it matters which one they are.
+                p.id = p.id.filter(|_| cx.has_lock(p));
             }
         },
     );

@@ -90,6 +90,15 @@ pub enum Next {
         /// The other state.
         other: Box<State>,
     },
+    /// To one place; beside it a function that is called later, on its own.
+    Later {
+        /// Where the state that was stepped goes on.
+        here: Pc,
+        /// Where the function begins.
+        there: Pc,
+        /// Its state.
+        other: Box<State>,
+    },
     /// Back to the call that a callback was called from, which may call it again.
     Again(Pc),
     /// The path ends, and all is well.

@@ -25,7 +25,7 @@ impl Step<'_> {
         if access == Access::Write && !hold.is_allocated() {
             return Err(TypedReason::ReadOnly.into());
         }
-        if let Some(record) = self.record_of(p)
+        if let Some(record) = self.cx.record_of(p)
             && let Some(field) = record.overlapping(off.into(), at.size.into())
         {
             return Err(FieldReason::DirectObject(field.kind).into());

@@ -151,11 +151,12 @@ impl<'a> Step<'a> {
         at: Place,
     ) -> Result<(), Reason> {
         let btf = self.kernel_types()?;
-        self.object_offset(p, object.access(btf), at)?;
+        let off = self.object_offset(p, object.access(btf), at)?;
         match self.cx.decl.prog_type {
-            ProgType::StructOps | ProgType::SchedCls | ProgType::SchedAct | ProgType::Xdp => {
-                Err(Reason::Unsupported("stores to kernel objects"))
+            ProgType::SchedCls | ProgType::SchedAct | ProgType::Xdp => {
+                check_connection(btf, object.id, off, at.size)
             }
+            ProgType::StructOps => Err(Reason::Unsupported("stores to kernel objects")),
             _ => Err(TypedReason::ReadOnly.into()),
         }
     }
@@ -309,4 +310,22 @@ fn is_listed(btf: &Btf, parent: BtfId, field: &str, id: BtfId, suffix: &str) -> 
         let Some(Def::Ptr(to)) = btf.ty(member.ty).map(|ty| ty.def) else { return false };
         btf.resolve(to).is_ok_and(|(to, _)| to == id)
     })
+}
+
+/// Programs of the network may write the mark of tracked connections, and nothing else.
+fn check_connection(btf: &Btf, id: BtfId, off: u32, size: u32) -> Result<(), Reason> {
+    if !["nf_conn", "nf_conn___init"].contains(&btf.name_of(id)) {
+        return Err(TypedReason::ReadOnly.into());
+    }
+    let connection = btf.find(Kind::Struct, "nf_conn");
+    let members = connection.map_or(&[][..], |id| btf.members(id));
+    let mark = members.iter().find(|member| btf.name(member.name) == "mark");
+    let Some(mark) = mark.filter(|mark| mark.bit_off / 8 == off) else {
+        return Err(TypedReason::NoWrite { name: "nf_conn", off }.into());
+    };
+    let end = off.saturating_add(btf.size_of(mark.ty).unwrap_or(0));
+    if off.checked_add(size).is_none_or(|last| last > end) {
+        return Err(TypedReason::WriteBeyond { name: "nf_conn", off, size, end }.into());
+    }
+    Ok(())
 }

@@ -5,12 +5,14 @@
 
 use super::super::Step;
 use super::super::mem::Place;
+use super::field::Turn;
 use super::helper::{ARGS, Passed};
 use crate::Privilege;
 use crate::domain::Scalar;
-use crate::reason::{CallReason, HelperName, R, Reason};
+use crate::reason::{CallReason, FieldReason, HelperName, R, Reason};
 use crate::state::stack::{Byte, Slot, Span};
-use crate::state::{MemKind, Pointer, PtrTo, Reg, Space, Trust};
+use crate::state::{Hold, LockKind, MemKind, Pointer, PtrTo, Reg, Space, Trust};
+use ubpf_abi::fields::FieldKind;
 use ubpf_abi::helper::{Arg, ArgKind, HelperDecl, MemAccess, MemSize, SockKind};
 use ubpf_abi::map::{MapFlags, MapInit, MapType};
 use ubpf_isa::Reg as Name;
@@ -49,7 +51,10 @@ impl Step<'_> {
         if arg.nullable && value.is_zero() {
             self.demand(reg);
         } else {
-            self.check_type(decl, kind, arg, reg, &value)?;
+            match (kind, passed.kptr) {
+                (ArgKind::BtfPtr(_), Some(kptr)) => self.exchanged_argument(&kptr, reg)?,
+                _ => self.check_type(decl, kind, arg, reg, &value)?,
+            }
             self.check_offset(arg, reg, &value)?;
         }
         self.note_reference(arg, reg, &value, passed)?;
@@ -57,6 +62,10 @@ impl Step<'_> {
         match kind {
             ArgKind::MapPtr => {
                 if let Reg::Pointer(Pointer { to: PtrTo::Map(map), .. }) = value {
+                    if let Some(of_field) = passed.map.filter(|m| *m != map) {
+                        let (first, second) = (of_field.uid, map.uid);
+                        return Err(FieldReason::OtherMap { what: "timer", first, second }.into());
+                    }
                     passed.map = Some(map);
                 }
                 Ok(())
@@ -116,9 +125,19 @@ impl Step<'_> {
             | ArgKind::AllocMem
             | ArgKind::BtfPtr(_)
             | ArgKind::Sock(_) => Ok(()),
-            ArgKind::SpinLock => Err(Reason::Unsupported("spin locks")),
-            ArgKind::Timer => Err(Reason::Unsupported("timers")),
-            ArgKind::Kptr => Err(Reason::Unsupported("kptrs")),
+            ArgKind::SpinLock => {
+                let turn = if decl.name == "spin_lock" { Turn::Lock } else { Turn::Unlock };
+                self.lock_argument(reg, LockKind::Spin, turn)
+            }
+            ArgKind::Timer => {
+                passed.map = Some(self.map_field_argument(reg, FieldKind::Timer)?);
+                Ok(())
+            }
+            ArgKind::Kptr => self.kptr_argument(reg, passed),
+            ArgKind::PercpuBtfPtr => {
+                passed.percpu = value.pointer().map(|p| p.to);
+                Ok(())
+            }
             ArgKind::Dynptr(_) => Err(Reason::Unsupported("dynptrs")),
             _ => Err(Reason::Unsupported(
                 helper
@@ -373,6 +392,15 @@ fn fits(kind: ArgKind, to: &PtrTo) -> bool {
         ArgKind::Callback(_) => matches!(to, PtrTo::Func(_)),
         ArgKind::StackPtr | ArgKind::Dynptr(_) => matches!(to, PtrTo::Stack(_)),
         ArgKind::AllocMem => matches!(to, PtrTo::Mem { kind: MemKind::Ringbuf, .. }),
+        ArgKind::PercpuBtfPtr => matches!(
+            to,
+            PtrTo::Own { hold: Hold::PercpuRcu, .. }
+                | PtrTo::Btf {
+                    trust: Trust::Trusted | Trust::Rcu | Trust::Plain,
+                    space: Space::Percpu,
+                    ..
+                }
+        ),
         ArgKind::Sock(SockKind::Common) => matches!(to, PtrTo::Sock(_)),
         ArgKind::Sock(kind) => *to == PtrTo::Sock(kind),
         ArgKind::BtfPtr(_) => matches!(

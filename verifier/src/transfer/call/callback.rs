@@ -7,10 +7,18 @@
 use super::super::{Next, Step};
 use super::helper::Passed;
 use crate::reason::{CallReason, Reason};
-use crate::state::{Callback, Pointer, PtrTo, Reg, State};
+use crate::state::{Callback, Frame, Pointer, PtrTo, Reg, State};
 use ubpf_abi::helper::CallbackKind;
 use ubpf_abi::program::SubprogId;
 use ubpf_isa::{Pc, Reg as Name};
+
+/// A path into a callback.
+pub(in super::super) enum Entered {
+    /// It is called before the call returns.
+    Now((Pc, Box<State>)),
+    /// It is called later, on its own.
+    Later((Pc, Box<State>)),
+}
 
 impl Step<'_> {
     /// The address of a subprogram.
@@ -69,10 +77,40 @@ impl Step<'_> {
         Ok(Some((start, other)))
     }
 
+    /// What a timer calls when it expires: `(map, key, value)`.
+    pub(super) fn timer_callback(
+        &mut self,
+        subprog: SubprogId,
+        passed: &Passed,
+    ) -> Result<Entered, Reason> {
+        let map = passed.map.ok_or(Reason::Unsupported("timers without a map"))?;
+        let args = [PtrTo::Map(map), PtrTo::MapKey(map), PtrTo::MapValue(map)];
+        Ok(self.call_later(subprog, args.map(|to| Reg::Pointer(Pointer::new(to))), false))
+    }
+
+    /// A subprogram that is called later, on its own, with these arguments.
+    pub(in super::super) fn call_later(
+        &mut self,
+        subprog: SubprogId,
+        args: [Reg; 3],
+        sleepable: bool,
+    ) -> Entered {
+        self.found.call_later(subprog);
+        let mut frame = Frame::new(subprog, 0, None);
+        frame.callback = Some(Callback { returns: (0, 0) });
+        frame.entries = self.frame().entries + 1;
+        for (reg, value) in [Name::R1, Name::R2, Name::R3].into_iter().zip(args) {
+            frame.regs[reg.index()] = value;
+        }
+        let (start, _) = self.cx.text.extent(subprog);
+        Entered::Later((start, Box::new(State::new(frame, sleepable))))
+    }
+
     /// The call and the callback beside it.
-    pub(super) fn beside(next: Pc, entered: Option<(Pc, Box<State>)>) -> Next {
+    pub(in super::super) fn beside(next: Pc, entered: Option<Entered>) -> Next {
         match entered {
-            Some((there, other)) => Next::Fork { here: next, there, other },
+            Some(Entered::Now((there, other))) => Next::Fork { here: next, there, other },
+            Some(Entered::Later((there, other))) => Next::Later { here: next, there, other },
             None => Next::Go(next),
         }
     }

@@ -2,11 +2,13 @@
 //! one, what does the call do beyond its prototype, what does it leave behind.
 
 use super::super::{Next, Step};
+use super::callback::Entered;
 use super::clobber;
 use crate::facts;
 use crate::reason::{CallReason, Given, HelperName, R, Reason, Region};
 use crate::state::stack::{Byte, Span};
 use crate::state::{MapRef, PtrTo, RefId, Reg};
+use ubpf_abi::fields::Kptr;
 use ubpf_abi::helper::{ArgKind, CallbackKind, HelperDecl, HelperId};
 use ubpf_abi::map::{MapFlags, MapOp};
 use ubpf_abi::program::SubprogId;
@@ -33,6 +35,10 @@ pub(in super::super) struct Passed {
     pub released: Option<Name>,
     /// The subprogram that is called back.
     pub callback: Option<(CallbackKind, SubprogId)>,
+    /// The kptr that is exchanged.
+    pub kptr: Option<Kptr>,
+    /// What lies once on each CPU.
+    pub percpu: Option<PtrTo>,
     /// Stack memory that the call fills.
     pub filled: Option<(u8, Span)>,
 }
@@ -63,7 +69,8 @@ impl Step<'_> {
             return Err(CallReason::StorageFlags.into());
         }
         let entered = match passed.callback {
-            Some((kind, subprog)) => self.call_back(kind, subprog, &passed)?,
+            Some((CallbackKind::Timer, subprog)) => Some(self.timer_callback(subprog, &passed)?),
+            Some((kind, subprog)) => self.call_back(kind, subprog, &passed)?.map(Entered::Now),
             None => None,
         };
         clobber(self.state.frame_mut());
@@ -166,7 +173,8 @@ impl Step<'_> {
     fn release_passed(&mut self, helper: HelperName, passed: &Passed) -> Result<(), Reason> {
         let Some(reg) = passed.released else { return Ok(()) };
         match passed.reference {
-            Some(id) if self.release(id) => Ok(()),
+            Some(id) if passed.kptr.is_some() && self.give_to_kptr(id) => Ok(()),
+            Some(id) if passed.kptr.is_none() && self.release(id) => Ok(()),
             None if self.frame().regs[reg.index()].is_zero() => Ok(()),
             _ => Err(CallReason::NotAcquired(helper).into()),
         }

@@ -2,12 +2,14 @@
 //!
 //! - `helper`: may the program call it, do its arguments fit, what is left behind
 //! - `args`, `memory`: what each kind of argument takes; `result`: what `r0` holds afterwards
+//! - `field`: arguments that are fields with rules of their own
 //! - `subprog`: the program's own functions; `callback`: those that a helper calls
 //! - `exit`: the end of a subprogram, a callback, the program
 
 mod args;
 mod callback;
 mod exit;
+mod field;
 mod helper;
 mod memory;
 mod result;
@@ -16,7 +18,7 @@ mod subprog;
 pub(super) use helper::{ARGS, Passed};
 
 use super::{Next, Step};
-use crate::reason::{CallReason, Reason};
+use crate::reason::{CallReason, FieldReason, Reason};
 use crate::state::{Frame, MapRef, Pointer, PtrTo, Reg};
 use ubpf_abi::helper::HelperId;
 use ubpf_abi::map::MapId;
@@ -57,13 +59,34 @@ impl Step<'_> {
     }
 
     pub(super) fn call(&mut self, target: CallTarget, next: Pc) -> Result<Next, Reason> {
+        self.check_unlocked(target)?;
         match target {
             CallTarget::Helper(id) => self.helper(HelperId(id), next),
             CallTarget::Subprog(off) => self.subprog(off, next),
             CallTarget::Kfunc { btf_id, .. } => self.kfunc(btf_id, next),
         }
     }
+
+    /// Few functions may be called while a lock is held.
+    fn check_unlocked(&self, target: CallTarget) -> Result<(), Reason> {
+        if !self.state.is_locked() {
+            return Ok(());
+        }
+        match target {
+            CallTarget::Helper(id) => {
+                let helper = self.cx.platform.helper(HelperId(id));
+                if helper.is_some_and(|helper| WHILE_LOCKED.contains(&helper.name)) {
+                    return Ok(());
+                }
+                Err(FieldReason::CallWhileLocked.into())
+            }
+            CallTarget::Subprog(_) | CallTarget::Kfunc { .. } => Ok(()),
+        }
+    }
 }
+
+/// Helpers that may be called while a lock is held.
+const WHILE_LOCKED: [&str; 2] = ["spin_unlock", "kptr_xchg"];
 
 /// Calls leave nothing in `r0` to `r5`.
 pub(super) fn clobber(frame: &mut Frame) {

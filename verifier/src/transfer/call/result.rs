@@ -5,8 +5,10 @@ use super::helper::Passed;
 use crate::domain::{Bounds, Scalar};
 use crate::reason::Reason;
 use crate::state::{
-    Acquired, MapRef, MemKind, Number, Pointer, PtrId, PtrTo, Reg, Resource, Space, Trust,
+    Acquired, Hold, MapRef, MemKind, Number, Pointer, PtrId, PtrTo, Reg, Resource, Space, Trust,
 };
+use ubpf_abi::btf::BtfId;
+use ubpf_abi::fields::{KptrKind, KptrTo};
 use ubpf_abi::helper::{HelperDecl, RetKind};
 use ubpf_abi::map::{MapOp, MapType};
 
@@ -47,8 +49,7 @@ impl Step<'_> {
                 let outer = self.cx.map_def(map)?;
                 match outer.map_type {
                     Ok(t) if t.is_map_in_map() => {
-                        let uid = self.ids.pointer().0;
-                        PtrTo::Map(MapRef { map: map.map, inner: true, uid })
+                        PtrTo::Map(MapRef { map: map.map, inner: true, uid: 0 })
                     }
                     Ok(MapType::Sockmap | MapType::Sockhash | MapType::Xskmap) => {
                         return Err(Reason::Unsupported("sockets in maps"));
@@ -68,12 +69,39 @@ impl Step<'_> {
                 let (trust, space) = (Trust::Plain, Space::Kernel);
                 PtrTo::Btf { id: self.kernel_struct(name)?, trust, space }
             }
+            RetKind::Kptr => {
+                let kptr = passed.kptr.ok_or(Reason::Unsupported("kptrs without a field"))?;
+                match (kptr.to, kptr.kind) {
+                    (KptrTo::Kernel(id), _) => {
+                        PtrTo::Btf { id, trust: Trust::Plain, space: Space::Kernel }
+                    }
+                    (KptrTo::Own(id), KptrKind::Percpu) => {
+                        PtrTo::Own { id, hold: Hold::PercpuOwned }
+                    }
+                    (KptrTo::Own(id), _) => PtrTo::Own { id, hold: Hold::Owned },
+                }
+            }
+            RetKind::MemOrBtfPtr => match passed.percpu {
+                // What a kptr owns on each CPU exists on all of them.
+                Some(PtrTo::Own { id, hold: Hold::PercpuRcu }) => {
+                    let p = Pointer::new(PtrTo::Own { id, hold: Hold::Rcu });
+                    return Ok(Reg::Pointer(p));
+                }
+                Some(PtrTo::Btf { id, trust, .. }) => self.on_one_cpu(id, trust)?,
+                _ => return Err(Reason::Unsupported("memory of each CPU of this kind")),
+            },
             _ => return Err(Reason::Unsupported("this kind of helper result")),
         };
         let mut p = Pointer::new(to);
         let acquired = decl.ret.acquire.then(|| self.ids.reference());
         if decl.ret.nullable && !self.surely_there(decl, passed) {
             p = p.or_null(self.ids.pointer());
+        } else if self.cx.has_lock(&p) {
+            p.id = Some(self.ids.pointer());
+        }
+        // The look-up tells the inner maps apart.
+        if let (PtrTo::Map(map), Some(id)) = (&mut p.to, p.id) {
+            map.uid = id.0;
         }
         if CASTS.contains(&decl.name) {
             p.ref_id = passed.reference;
@@ -98,6 +126,16 @@ impl Step<'_> {
             Scalar::UNKNOWN
         };
         Reg::Number(Number::new(value))
+    }
+
+    /// One CPU's part of a kernel variable, or of an object that a kptr owns.
+    fn on_one_cpu(&self, id: BtfId, trust: Trust) -> Result<PtrTo, Reason> {
+        let types = self.kernel_types()?;
+        if types.ty(id).is_some_and(|ty| ty.def.composite().is_some()) {
+            return Ok(PtrTo::Btf { id, trust, space: Space::Kernel });
+        }
+        let size = types.size_of(id).map_err(|_| Reason::Unsupported("broken kernel types"))?;
+        Ok(PtrTo::Mem { size, kind: MemKind::ReadOnly })
     }
 
     /// Elements of arrays exist, whatever their value.

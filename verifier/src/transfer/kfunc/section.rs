@@ -4,13 +4,13 @@
 use super::super::Step;
 use crate::kfunc::Kfunc;
 use crate::reason::{Awake, KfuncReason, Reason};
-use crate::state::{IterTrust, Object, Pointer, PtrTo, Reg, Trust};
+use crate::state::{Hold, IterTrust, Object, PtrTo, Reg, Trust};
 use ubpf_abi::kfunc::{KfuncFlag, KfuncSpecial};
 
 impl Step<'_> {
     /// The program, or the part of it that runs here, may sleep, locks and sections aside.
-    pub(in super::super) const fn may_sleep(&self) -> bool {
-        self.cx.program.section.sleepable
+    pub(in super::super) fn may_sleep(&self) -> bool {
+        self.state.sleepable
     }
 
     /// What RCU protects stays: in its read sections, while a lock is held, and in programs that
@@ -70,12 +70,21 @@ impl Step<'_> {
     fn leave_rcu_section(&mut self) {
         self.state.rcu_sections = 0;
         let protected = |reg: &Reg| {
-            matches!(reg.pointer().map(|p| p.to), Some(PtrTo::Btf { trust: Trust::Rcu, .. }))
+            matches!(
+                reg.pointer().map(|p| p.to),
+                Some(
+                    PtrTo::Btf { trust: Trust::Rcu, .. }
+                        | PtrTo::Own { hold: Hold::Rcu | Hold::PercpuRcu, .. }
+                )
+            )
         };
         self.state.for_each_reg(protected, |reg| {
-            if let Reg::Pointer(p @ Pointer { to: PtrTo::Btf { id, space, .. }, .. }) = *reg {
-                let to = PtrTo::Btf { id, trust: Trust::Untrusted, space };
-                *reg = Reg::Pointer(Pointer { to, nullable: false, ..p });
+            let Reg::Pointer(p) = reg else { return };
+            p.nullable = false;
+            match &mut p.to {
+                PtrTo::Btf { trust, .. } => *trust = Trust::Untrusted,
+                PtrTo::Own { hold, .. } => *hold = Hold::Untrusted,
+                _ => {}
             }
         });
         let iters: Vec<(u8, i32)> = self

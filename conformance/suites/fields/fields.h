@@ -1,0 +1,54 @@
+/* What the programs of this suite have in common: the kernel's types as far as they are used,
+ * tags, kernel functions. */
+#pragma once
+
+#include <linux/bpf.h>
+#include <linux/types.h>
+#include <bpf/bpf_helpers.h>
+
+#define __kptr_untrusted __attribute__((btf_type_tag("kptr_untrusted")))
+#define __kptr __attribute__((btf_type_tag("kptr")))
+#define __percpu_kptr __attribute__((btf_type_tag("percpu_kptr")))
+#define __uptr __attribute__((btf_type_tag("uptr")))
+#define __contains(name, node) __attribute__((btf_decl_tag("contains:" #name ":" #node)))
+#define __exception_cb(name) __attribute__((btf_decl_tag("exception_callback:" #name)))
+#define private(name) SEC(".data." #name) __hidden __attribute__((aligned(8)))
+#define __core __attribute__((preserve_access_index))
+
+typedef __u8 u8;
+typedef __u16 u16;
+typedef __u32 u32;
+typedef __u64 u64;
+typedef __s64 s64;
+
+struct task_struct {
+	int pid;
+	struct task_struct *last_wakee;
+} __core;
+
+struct cgroup {
+	int level;
+} __core;
+
+struct cpumask {
+	unsigned long bits[1];
+} __core;
+
+struct bpf_cpumask {
+	struct cpumask cpumask;
+} __core;
+
+struct prog_test_member {
+	int c;
+} __core;
+
+struct prog_test_ref_kfunc {
+	int a;
+	int b;
+	struct prog_test_member memb;
+	struct prog_test_ref_kfunc *next;
+} __core;
+
+#define keep(x) asm volatile("" : "+r"(x))
+
+char _license[] SEC("license") = "GPL";
