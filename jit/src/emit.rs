@@ -9,7 +9,7 @@ use crate::select::{Selected, select};
 use crate::window::Places;
 use ubpf_abi::TrapKind;
 use ubpf_isa::{Operand, Reg, RegSet, SignExtend, Width};
-use ubpf_vm::code::{Code, MemMode, Op, OpIndex, Subprog};
+use ubpf_vm::code::{Code, MemAccess, MemMode, Op, OpIndex, Subprog};
 
 /// Compiles a program.
 pub(crate) fn emit<M: MacroAssembler>(code: &Code, mode: MemMode) -> (M::Output, Meter) {
@@ -200,8 +200,14 @@ impl<M: MacroAssembler> Walk<'_, M> {
     }
 
     fn op(&mut self, index: OpIndex, op: &Op) {
-        let access =
-            |places: &Places, base, off| Access { op: index, base, off, place: places.of(base) };
+        let trusted = self.code.access(index) == MemAccess::Trusted;
+        let access = |places: &Places, base, off| Access {
+            op: index,
+            trusted,
+            base,
+            off,
+            place: places.of(base),
+        };
         let masm = &mut self.masm;
         match *op {
             Op::Alu { op, width, dst, src } => masm.alu(op, width, dst, src),

@@ -1,4 +1,5 @@
-//! The jump from Rust into generated code: the one file of this crate with `unsafe` code.
+//! The jump from Rust into generated code: with `fault`, the files of this crate that have `unsafe`
+//! code.
 //!
 //! What it relies on, and who upholds it:
 //!

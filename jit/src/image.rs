@@ -2,6 +2,7 @@
 
 use crate::code::Executable;
 use crate::entry;
+use crate::fault::Watch;
 use crate::meter::Meter;
 use crate::run::{Run, Start};
 use crate::window::Windows;
@@ -14,7 +15,7 @@ use ubpf_abi::program::SubprogId;
 use ubpf_abi::{Trap, TrapKind};
 use ubpf_isa::Pc;
 use ubpf_vm::call::{Guest, GuestCall};
-use ubpf_vm::code::Code;
+use ubpf_vm::code::{Code, OpIndex};
 use ubpf_vm::engine::{Call, Image, Thread};
 use ubpf_vm::run::Outcome;
 
@@ -28,6 +29,10 @@ pub(crate) struct Assembled {
     pub(crate) entries: Vec<AssemblyOffset>,
     /// Where tail calls enter.
     pub(crate) tail_entry: AssemblyOffset,
+    /// Where faults land; see [`fault`](crate::fault).
+    pub(crate) landing: AssemblyOffset,
+    /// Where the accesses that nothing checks begin, ascending, with their ops.
+    pub(crate) accesses: Vec<(AssemblyOffset, OpIndex)>,
 }
 
 /// A compiled program.
@@ -35,10 +40,13 @@ pub(crate) struct Assembled {
 pub(crate) struct Native {
     code: Arc<Code>,
     meter: Meter,
-    pages: Executable,
     trampoline: AssemblyOffset,
     entries: Vec<AssemblyOffset>,
     tail_entry: AssemblyOffset,
+    accesses: Vec<(AssemblyOffset, OpIndex)>,
+    /// Before the pages, so that it goes first.
+    _watch: Option<Watch>,
+    pages: Executable,
 }
 
 /// Bytes from the end of one frame's stack to the end of the next.
@@ -50,9 +58,27 @@ impl Native {
         assembled: Assembled,
         meter: Meter,
     ) -> std::io::Result<Self> {
-        let Assembled { code: bytes, trampoline, entries, tail_entry } = assembled;
+        let Assembled { code: bytes, trampoline, entries, tail_entry, landing, accesses } =
+            assembled;
         let pages = Executable::new(&bytes)?;
-        Ok(Self { code, meter, pages, trampoline, entries, tail_entry })
+        let start = pages.at(AssemblyOffset(0)).addr();
+        let watched = start..start + bytes.len();
+        let watch = if accesses.is_empty() {
+            None
+        } else {
+            let landing = pages.at(landing).addr();
+            let watch = Watch::new(watched, code.host_base(), landing);
+            Some(watch.ok_or_else(|| std::io::Error::other("faults cannot be handled here"))?)
+        };
+        Ok(Self { code, meter, trampoline, entries, tail_entry, accesses, _watch: watch, pages })
+    }
+
+    /// The op whose access the instruction at this address makes.
+    pub(crate) fn op_at(&self, ip: usize) -> Option<OpIndex> {
+        let start = self.pages.at(AssemblyOffset(0)).addr();
+        let offset = AssemblyOffset(ip.checked_sub(start)?);
+        let behind = self.accesses.partition_point(|(at, _)| *at <= offset);
+        self.accesses.get(behind.checked_sub(1)?).map(|&(_, op)| op)
     }
 
     pub(crate) const fn code(&self) -> &Arc<Code> {

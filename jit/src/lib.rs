@@ -16,11 +16,13 @@
 //! | `window` | what checked code remembers of the region table |
 //! | `run`, `thunks` | what generated code shares with Rust, and calls |
 //! | `image`, `entry`, `code` | the compiled program, the jump into it, its pages |
+//! | `fault` | what becomes of a run whose code faults |
 //!
 //! Compiled programs do what the interpreter does, to the trap and the number of executed
 //! instructions; `tests/` holds them against each other. You probably want the `ubpf` facade.
 //!
-//! Programs that were verified run checked here as well, as in the interpreter.
+//! Of verified programs the accesses that were proved are made without checks, or confined to the
+//! cage; the machine's fault ends the run where a proof was wrong.
 //!
 //! ```
 //! use std::sync::Arc;
@@ -45,6 +47,7 @@ mod blocks;
 mod code;
 mod emit;
 mod entry;
+mod fault;
 mod image;
 mod liveness;
 mod masm;
@@ -111,10 +114,10 @@ pub fn machine_code(image: &dyn Image) -> Option<&[u8]> {
     image.as_any().downcast_ref().map(Native::bytes)
 }
 
-/// The modes that trust a verifier need somebody to catch the machine's fault when it erred.
-/// Nobody does yet, so whatever the code's mode, its accesses are checked.
+/// Compiles for the code's own mode.
 fn compile(code: Arc<Code>) -> Result<Native, Box<dyn std::error::Error + Send + Sync>> {
-    compile_as(code, MemMode::Checked)
+    let mode = code.mode();
+    compile_as(code, mode)
 }
 
 #[cfg(all(target_arch = "x86_64", unix))]

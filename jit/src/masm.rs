@@ -32,6 +32,8 @@ pub(crate) struct Frame {
 pub(crate) struct Access {
     /// The op that makes it.
     pub(crate) op: OpIndex,
+    /// It was proved to be good, so the code's mode says how it is made; else it is checked.
+    pub(crate) trusted: bool,
     /// Address register.
     pub(crate) base: Reg,
     /// Byte offset.

@@ -121,6 +121,11 @@ impl<'m> Run<'m> {
         OpIndex(self.op.get())
     }
 
+    /// Says which op it was, where generated code did not.
+    pub(crate) fn set_op(&self, op: OpIndex) {
+        self.op.set(op.0);
+    }
+
     /// Its instruction.
     pub(crate) fn pc(&self) -> Pc {
         self.image.get().code().pc(self.op())

@@ -1,16 +1,16 @@
-//! Every memory mode, on programs whose accesses are all good: the modes that trust a verifier
-//! are not offered to anybody yet, so only these tests reach them.
+//! Every memory mode, on programs whose accesses are all good, and on such as fault.
 
-use crate::compile_as;
+use crate::compile;
 use std::sync::Arc;
 use ubpf_abi::Kernel;
 use ubpf_abi::prog_type::ProgType;
 use ubpf_abi::program::{Program, SubprogId};
+use ubpf_abi::verified::{Facts, InsnFacts, Region, Verified};
 use ubpf_isa::assemble;
 use ubpf_vm::code::MemMode;
 use ubpf_vm::engine::{Call, Engine, Image, Thread};
 use ubpf_vm::interp::Interp;
-use ubpf_vm::lower::{Target, lower};
+use ubpf_vm::lower::{Target, lower, lower_verified};
 use ubpf_vm::mem::{Cage, RegionKind, RegionSpec};
 use ubpf_vm::registry::Registry;
 use ubpf_vm::run::{Cpu, NoState, Outcome};
@@ -43,6 +43,16 @@ const PROGRAMS: &[&str] = &[
 
 const MEMORY: u64 = 1040;
 
+/// The program as if it had been verified, with all of its accesses proved.
+#[allow(unsafe_code)]
+fn trusted(program: &Arc<Program>) -> Verified {
+    let fact = InsnFacts { region: Region::Memory, ..InsnFacts::NOTHING };
+    let facts = Facts { insns: vec![fact; program.slots.len()], ..Facts::default() };
+    // SAFETY: it is not true of some of these programs. Those fault in their own cage, which is
+    // what is tested.
+    unsafe { Verified::assume(Arc::clone(program), facts) }
+}
+
 /// A program's outcome in a fresh world, and the memory afterwards.
 fn run(text: &str, mode: Option<MemMode>) -> (Outcome, Vec<u8>) {
     let world = World::new(Cage::new().expect("address space"), Kernel::V6_18, 1, Box::new(()));
@@ -54,10 +64,15 @@ fn run(text: &str, mode: Option<MemMode>) -> (Outcome, Vec<u8>) {
     let program = Arc::new(Program::from_slots(ProgType::Xdp, slots));
     let registry = Registry::new();
     let target = Target { registry: &registry, world: &world, maps: &[] };
-    let code = Arc::new(lower(&program, target).expect("the program lowers"));
     let image: Arc<dyn Image> = match mode {
-        Some(mode) => Arc::new(compile_as(code, mode).expect("the program compiles")),
-        None => Interp.compile(code).expect("the interpreter takes everything"),
+        Some(mode) => {
+            let code = lower_verified(&trusted(&program), target, mode).expect("it lowers");
+            Arc::new(compile(Arc::new(code)).expect("the program compiles"))
+        }
+        None => {
+            let code = lower(&program, target).expect("the program lowers");
+            Interp.compile(Arc::new(code)).expect("the interpreter takes everything")
+        }
     };
     let mut thread = Thread::new(&world, Cpu(0)).expect("a stack");
     let args = [memory.addr().into(), 0, 0, 0, 0];
@@ -73,6 +88,48 @@ fn good_programs_do_the_same_in_all_modes() {
         assert!(expected.0.result.is_ok(), "{:?}:\n{text}", expected.0);
         for mode in [MemMode::Checked, MemMode::Caged, MemMode::Proved] {
             assert_eq!(run(text, Some(mode)), expected, "{mode:?}:\n{text}");
+        }
+    }
+}
+
+/// Programs that no verifier would take: each makes an access to memory that is not there.
+const FAULTING: &[&str] = &[
+    "r2 = 5
+     r0 = *(u64 *)(r2 + 8)
+     exit",
+    "r6 = r1
+     r7 = 3
+     r6 = 0xfffffffc ll
+     *(u32 *)(r6 + 100) = r7
+     r0 = 0
+     exit",
+    "r1 = 64
+     call pc+1
+     exit
+     r2 = 1
+     call pc+1
+     exit
+     lock *(u64 *)(r1 + 8) += r2
+     exit",
+    "r2 = 0
+     r3 = 0x70001000 ll
+     r2 += 1
+     if r2 != 9 goto pc-2
+     *(u8 *)(r3 + 1) = 7
+     exit",
+];
+
+#[test]
+fn accesses_that_fault_end_the_run_as_in_checked_code() {
+    for text in FAULTING {
+        let expected = run(text, None);
+        assert!(expected.0.result.is_err(), "{:?}:\n{text}", expected.0);
+        for mode in [MemMode::Caged, MemMode::Proved] {
+            for _ in 0..2 {
+                let found = run(text, Some(mode));
+                assert_eq!(found.0.result, expected.0.result, "{mode:?}:\n{text}");
+                assert_eq!(found.0.insns, expected.0.insns, "{mode:?}:\n{text}");
+            }
         }
     }
 }

@@ -129,6 +129,22 @@ pub(crate) extern "C" fn load(run: &Run<'_>, addr: u64, _: u64, _: u64) -> Answe
     }
 }
 
+/// An access that was trusted and faulted: the instruction's address, and the guest address.
+pub(crate) extern "C" fn fault(run: &Run<'_>, ip: u64, addr: u64, _: u64) -> Answer {
+    let image = run.image.get();
+    let op = image.op_at(ip as usize).unwrap_or_default();
+    run.set_op(op);
+    let (access, bytes) = match image.code().ops().get(op.index()) {
+        Some(Op::Load { size, .. } | Op::LoadAcquire { size, .. }) => (Access::Read, size.bytes()),
+        Some(Op::Store { size, .. } | Op::StoreRelease { size, .. }) => {
+            (Access::Write, size.bytes())
+        }
+        Some(Op::Atomic { size, .. }) => (Access::Write, size.size().bytes()),
+        _ => return over_inside(run, run.trap_here(TrapKind::BadPc)),
+    };
+    over_inside(run, Trap::memory(access, run.pc(), addr, bytes))
+}
+
 /// A store that its window does not cover.
 pub(crate) extern "C" fn store(run: &Run<'_>, addr: u64, value: u64, _: u64) -> Answer {
     let op = run.image.get().code().ops().get(run.op().index());

@@ -40,7 +40,7 @@ use ubpf_isa::{
 };
 
 /// Index of an op in its [`Code`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct OpIndex(pub u32);
 
 impl OpIndex {
@@ -174,6 +174,8 @@ pub struct Code {
     pub(crate) subprogs: Vec<Subprog>,
     pub(crate) helpers: Vec<HelperTarget>,
     pub(crate) proved: Proved,
+    /// Host address of guest address 0.
+    pub(crate) host_base: usize,
 }
 
 /// What was proved of the code; of unverified programs nothing.
@@ -193,7 +195,7 @@ impl Code {
         let subprogs = vec![Subprog { start: OpIndex(0), stack_bytes: 0, clear: false }];
         let (ops, pcs, helpers) = (Vec::new(), Vec::new(), Vec::new());
         let (mode, proved) = (MemMode::Checked, Proved::default());
-        Self { program, mode, ops, pcs, subprogs, helpers, proved }
+        Self { program, mode, ops, pcs, subprogs, helpers, proved, host_base: 0 }
     }
 
     /// What it was lowered from.
@@ -206,6 +208,13 @@ impl Code {
     #[must_use]
     pub const fn mode(&self) -> MemMode {
         self.mode
+    }
+
+    /// Host address of guest address 0 in the world that it was lowered in. Nothing may be
+    /// accessed there on the strength of it.
+    #[must_use]
+    pub const fn host_base(&self) -> usize {
+        self.host_base
     }
 
     /// Its ops. No path runs past the last one, or from one subprogram's ops into another's.

@@ -210,7 +210,9 @@ fn lower_as(
     let subprogs = subprogs(&shape, &ops, &facts);
     let pcs: Vec<Pc> = shape.insns.iter().map(|placed| placed.pc).collect();
     let proved = proved(&facts, &pcs, target);
-    Ok(Code { program: Arc::clone(program), mode, ops, pcs, subprogs, helpers, proved })
+    let host_base = target.world.cage().host_base().as_ptr().addr();
+    let program = Arc::clone(program);
+    Ok(Code { program, mode, ops, pcs, subprogs, helpers, proved, host_base })
 }
 
 fn subprogs(shape: &Shape, ops: &[Op], facts: &Facts) -> Vec<Subprog> {

@@ -291,6 +291,21 @@ impl Assembler {
             ; mov edx, 1
             ; jmp =>out
         );
+        self.emit_landing();
+    }
+
+    /// See [`fault`](crate::fault) for what is in which register.
+    fn emit_landing(&mut self) {
+        let Routines { landing, over, .. } = self.routines;
+        dynasm!(self.ops ; .arch x64 ; =>landing);
+        self.spill_counter();
+        dynasm!(self.ops ; .arch x64
+            ; mov rsp, [r12 + layout::STACK_POINTER]
+            ; mov rdi, r12
+            ; mov rax, QWORD address(thunks::fault as *const ())
+            ; call rax
+            ; jmp =>over
+        );
     }
 
     fn emit_routine(&mut self, label: DynamicLabel, thunk: SlowThunk) {

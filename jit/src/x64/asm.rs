@@ -22,6 +22,8 @@ pub(crate) struct Assembler {
     pub(super) frame: NativeFrame,
     pub(super) routines: Routines,
     pub(super) cold: Vec<Cold>,
+    /// Where accesses begin that nothing checks.
+    pub(super) accesses: Vec<(DynamicLabel, OpIndex)>,
 }
 
 /// What all functions of a program share, at its start.
@@ -30,6 +32,8 @@ pub(super) struct Routines {
     pub(super) trampoline: AssemblyOffset,
     /// The run is over: leaves generated code from any depth.
     pub(super) over: DynamicLabel,
+    /// Where faults land.
+    pub(super) landing: DynamicLabel,
     pub(super) raise: DynamicLabel,
     pub(super) load: DynamicLabel,
     pub(super) store: DynamicLabel,
@@ -77,6 +81,7 @@ impl Assembler {
         let routines = Routines {
             trampoline: AssemblyOffset(0),
             over: label(),
+            landing: label(),
             raise: label(),
             load: label(),
             store: label(),
@@ -92,6 +97,7 @@ impl Assembler {
             frame: NativeFrame::EMPTY,
             routines,
             cold: Vec::new(),
+            accesses: Vec::new(),
         };
         masm.emit_routines();
         masm
@@ -109,8 +115,13 @@ impl Assembler {
         let offset = |label| self.ops.labels().resolve_dynamic(label);
         let entries: Result<_, DynasmError> = entries.iter().map(|&label| offset(label)).collect();
         let (entries, tail_entry) = (entries?, offset(tail_entry)?);
-        let trampoline = self.routines.trampoline;
-        Ok(Assembled { code: self.ops.finalize()?, trampoline, entries, tail_entry })
+        let (trampoline, landing) = (self.routines.trampoline, offset(self.routines.landing)?);
+        let accesses = self.accesses.iter().map(|&(at, op)| Ok((offset(at)?, op)));
+        let mut accesses = accesses.collect::<Result<Vec<_>, DynasmError>>()?;
+        // Those of detours come last, and lie behind everything.
+        accesses.sort_unstable();
+        let code = self.ops.finalize()?;
+        Ok(Assembled { code, trampoline, entries, tail_entry, landing, accesses })
     }
 
     /// Sends something out of line, to come back to `back`.

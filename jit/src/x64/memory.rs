@@ -2,13 +2,13 @@
 //!
 //! Three ways from a guest address to a memory operand, decided in [`Assembler::locate`] alone:
 //!
-//! | mode | operand | in front of it |
+//! | access | operand | in front of it |
 //! | --- | --- | --- |
 //! | checked | `[r11]` | the window is tried; else a detour makes the access |
 //! | caged | `[r9 + r11 + off]` | `mov r11d, base` |
 //! | proved | `[r9 + base + off]` | nothing |
 //!
-//! Accesses relative to `r10` need none of this: the register holds a host address, and that
+//! What was not proved is checked in code of every mode. Accesses relative to `r10` need none of this: the register holds a host address, and that
 //! they stay in the frame is seen here.
 
 use super::asm::{Assembler, Detour, Mem, with_mem};
@@ -21,7 +21,7 @@ use dynasmrt::{DynamicLabel, DynasmApi, DynasmLabelApi, dynasm};
 use ubpf_abi::Access;
 use ubpf_abi::limits::STACK_BYTES;
 use ubpf_isa::{AtomicOp, AtomicSize, Operand, Reg, Size};
-use ubpf_vm::code::MemMode;
+use ubpf_vm::code::{MemMode, OpIndex};
 
 /// Where an access goes.
 enum Located {
@@ -46,10 +46,11 @@ impl Assembler {
         let atomic = matches!(what, Detour::Atomic(..));
         let aligned = disp % size.bytes().cast_signed() == 0;
         let direct = in_frame(off, size) && (aligned || !atomic);
-        if base == Reg::FP && (self.mode != MemMode::Checked || direct) {
+        let mode = if access.trusted { self.mode } else { MemMode::Checked };
+        if base == Reg::FP && (mode != MemMode::Checked || direct) {
             return Located::At(Mem::frame(disp));
         }
-        match self.mode {
+        match mode {
             MemMode::Proved => Located::At(Mem::guest(native(base), disp)),
             MemMode::Caged => {
                 dynasm!(self.ops ; .arch x64 ; mov r11d, Rd(native(base)));
@@ -97,9 +98,16 @@ impl Assembler {
     }
 
     /// Makes an access where it was located.
-    fn access(&mut self, located: Located, emit: impl FnOnce(&mut Self, Mem)) {
+    fn access(&mut self, op: OpIndex, located: Located, emit: impl FnOnce(&mut Self, Mem)) {
         match located {
-            Located::At(mem) => emit(self, mem),
+            Located::At(mem) => {
+                if self.mode != MemMode::Checked {
+                    let here = self.ops.new_dynamic_label();
+                    dynasm!(self.ops ; .arch x64 ; =>here);
+                    self.accesses.push((here, op));
+                }
+                emit(self, mem);
+            }
             Located::Checked(mem, back) => {
                 emit(self, mem);
                 dynasm!(self.ops ; .arch x64 ; =>back);
@@ -119,7 +127,7 @@ impl Assembler {
         let what = Detour::Load(*access, dst, ordered);
         let located = self.locate(access, size, Access::Read, what);
         let dst = native(dst);
-        self.access(located, |masm, mem| match (size, signed) {
+        self.access(access.op, located, |masm, mem| match (size, signed) {
             (Size::B, false) => with_mem!(masm, mem; (movzx Rd(dst), BYTE) ()),
             (Size::H, false) => with_mem!(masm, mem; (movzx Rd(dst), WORD) ()),
             (Size::W, false) => with_mem!(masm, mem; (mov Rd(dst),) ()),
@@ -139,7 +147,7 @@ impl Assembler {
     ) {
         let located =
             self.locate(access, size, Access::Write, Detour::Store(*access, src, ordered));
-        self.access(located, |masm, mem| match src {
+        self.access(access.op, located, |masm, mem| match src {
             Operand::Reg(src) => {
                 let src = masm.value_of(src, R10);
                 match size {
@@ -169,7 +177,7 @@ impl Assembler {
     ) {
         let what = Detour::Atomic(*access, op, src);
         let located = self.locate(access, size.size(), Access::Write, what);
-        self.access(located, |masm, mem| match op {
+        self.access(access.op, located, |masm, mem| match op {
             AtomicOp::Or { fetch: true }
             | AtomicOp::And { fetch: true }
             | AtomicOp::Xor { fetch: true } => {
