@@ -2,9 +2,11 @@
 
 use super::R;
 use super::call::Given;
+use crate::state::IrqClass;
 use std::fmt;
 use ubpf_abi::Errno;
 use ubpf_abi::btf::Kind;
+use ubpf_isa::Pc;
 
 /// A type of the kernel's, as messages write it: `STRUCT task_struct`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -251,9 +253,45 @@ pub enum KfuncReason {
         /// Offset from the frame pointer.
         off: i64,
     },
+    /// Interrupt flags are saved on the stack.
+    #[error("arg#{0} doesn't point to an irq flag on stack")]
+    IrqNotStack(usize),
+    /// Interrupt flags are saved there already.
+    #[error("expected uninitialized irq flag as arg#{0}")]
+    IrqInit(usize),
+    /// No interrupt flags are saved there.
+    #[error("expected an initialized irq flag as arg#{0}")]
+    IrqUninit(usize),
+    /// Interrupt flags that other functions saved.
+    #[error(
+        "irq flag acquired by {} kfuncs cannot be restored with {} kfuncs",
+        irq_class(*saved),
+        irq_class(*restored)
+    )]
+    IrqClass {
+        /// Who saved them.
+        saved: IrqClass,
+        /// Who would restore them.
+        restored: IrqClass,
+    },
+    /// Interrupt flags that were not saved last.
+    #[error("cannot restore irq state out of order, expected id={id} acquired at insn_idx={at}")]
+    IrqOrder {
+        /// The number of those that were.
+        id: u32,
+        /// Where.
+        at: Pc,
+    },
     /// The kernel walks the tasks of a cgroup for some programs alone.
     #[error("css_task_iter is only allowed in bpf_lsm, bpf_iter and sleepable progs")]
     TasksOfCss,
+}
+
+const fn irq_class(class: IrqClass) -> &'static str {
+    match class {
+        IrqClass::Native => "native",
+        IrqClass::Lock => "lock",
+    }
 }
 
 impl KfuncReason {
@@ -268,6 +306,7 @@ impl KfuncReason {
             | Self::MightSleep(_)
             | Self::SleepsIn { .. }
             | Self::PossiblyNull(_)
+            | Self::IrqOrder { .. }
             | Self::NeedsRcu(_) => Errno::EACCES,
             _ => Errno::EINVAL,
         }

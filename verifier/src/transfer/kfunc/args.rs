@@ -5,7 +5,7 @@ use super::kind::{ArgKind, is_named, is_number, named};
 use super::{Passed, is_null};
 use crate::kfunc::Kfunc;
 use crate::reason::{Given, KfuncReason, R, Reason};
-use crate::state::{MapRef, Pointer, PtrTo, Reg, Trust};
+use crate::state::{IrqClass, MapRef, Pointer, PtrTo, Reg, Trust};
 use ubpf_abi::btf::{Btf, BtfId, Def, Kind, Param};
 use ubpf_abi::helper::{MemAccess, SockKind};
 use ubpf_abi::kfunc::{KfuncFlag, KfuncSpecial};
@@ -117,7 +117,16 @@ impl Step<'_> {
             ArgKind::Rbtree { .. } => return Err(Reason::Unsupported("trees in kernel functions")),
             ArgKind::Workqueue => return Err(Reason::Unsupported("work items")),
             ArgKind::TaskWork => return Err(Reason::Unsupported("work items of tasks")),
-            ArgKind::IrqFlag => return Err(Reason::Unsupported("saved interrupt flags")),
+            ArgKind::IrqFlag => {
+                let (class, save) = match kfunc.decl.special {
+                    Some(KfuncSpecial::IrqSave) => (IrqClass::Native, true),
+                    Some(KfuncSpecial::IrqRestore) => (IrqClass::Native, false),
+                    Some(KfuncSpecial::ResSpinLock { .. }) => (IrqClass::Lock, true),
+                    Some(KfuncSpecial::ResSpinUnlock { .. }) => (IrqClass::Lock, false),
+                    _ => return Err(Reason::Unsupported("interrupt flags of other functions")),
+                };
+                self.irq_argument(index, &value, class, save)?;
+            }
             ArgKind::ResSpinLock => return Err(Reason::Unsupported("resilient locks")),
         }
         Ok(0)

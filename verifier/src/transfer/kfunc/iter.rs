@@ -103,10 +103,10 @@ impl Step<'_> {
         span.ok_or_else(|| KfuncReason::ObjectOffset { what, off }.into())
     }
 
-    /// No iterator and no saved flags lie in the way.
+    /// No iterator lies in the way.
     fn is_free(&self, depth: u8, span: Span) -> bool {
         let mut in_way = self.frame_at(depth).stack.objects_in(span);
-        in_way.all(|(_, object)| matches!(object, Object::Dynptr(_)))
+        in_way.all(|(_, object)| !matches!(object, Object::Iter(_)))
     }
 
     /// After a call for the next item: here there is none, and beside this waits a path on which

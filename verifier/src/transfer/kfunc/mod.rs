@@ -2,11 +2,13 @@
 //! arguments fit, may it be called here, what does it leave behind.
 //!
 //! - `kind`: what each argument is, by the prototype and by what is passed
-//! - `args`: whether it fits; `object`: kernel objects; `iter`: iterators
+//! - `args`: whether it fits; `object`: kernel objects; `iter`, `irq`: iterators and saved
+//!   interrupt flags on the stack
 //! - `section`: parts of the program in which not everything may be done
 //! - `result`: what `r0` holds afterwards
 
 mod args;
+mod irq;
 mod iter;
 mod kind;
 mod object;
