@@ -12,6 +12,7 @@ use ubpf_abi::helper::{ArgKind, CallbackKind, HelperId};
 use ubpf_abi::kfunc::{KfuncDecl, KfuncFlag, KfuncSpecial};
 use ubpf_abi::object::Extern;
 use ubpf_abi::platform::Platform;
+use ubpf_abi::program::SubprogId;
 use ubpf_isa::{CallTarget, Flow, Insn, Pc};
 
 /// What the walk found out about each slot.
@@ -45,6 +46,7 @@ impl Cfg {
     /// not allowed) a path comes back to itself.
     pub fn build(
         text: &Text,
+        exception: Option<SubprogId>,
         externs: &[Extern],
         loops_allowed: bool,
         platform: &dyn Platform,
@@ -58,6 +60,10 @@ impl Cfg {
             marks: vec![Mark::default(); text.len()],
         };
         walk.run(Pc(0))?;
+        // No code calls the function that handles exceptions.
+        if let Some(id) = exception {
+            walk.run(text.extent(id).0)?;
+        }
         walk.check_reached()?;
         let mut marks = walk.marks;
         mark_loops(text, &mut marks);
@@ -91,6 +97,9 @@ struct Walk<'a> {
 impl Walk<'_> {
     fn run(&mut self, entry: Pc) -> Result<(), Rejection> {
         // Each entry is an instruction and how many of its ways out were taken.
+        if self.state.get(entry.index()) != Some(&State::Unseen) {
+            return Ok(());
+        }
         let mut stack = vec![(entry, 0)];
         self.state[entry.index()] = State::Open;
         self.marks[entry.index()].prune_point = true;

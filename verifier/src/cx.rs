@@ -36,6 +36,8 @@ pub struct Cx<'a> {
     pub options: &'a Options,
     /// What it is attached to, where that gives its context its types.
     pub target: Option<&'a Prototype>,
+    /// The function that handles exceptions, where the program has one.
+    pub exception: Option<SubprogId>,
     /// Where its types have fields with rules of their own.
     pub fields: &'a Fields,
 }

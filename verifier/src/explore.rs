@@ -7,7 +7,7 @@ use crate::log::Log;
 use crate::precision;
 use crate::prototype::{self, ArgType};
 use crate::prune::{Likeness, stands_for};
-use crate::reason::{Reason, Rejection, ValueReason};
+use crate::reason::{ProtoReason, Reason, Rejection, ValueReason};
 use crate::state::{Frame, MemKind, Pointer, PtrTo, Reg, State};
 use crate::subprogs::{self, Found};
 use crate::trail::{CheckpointId, Places, SegmentId, Trail, TrailStep};
@@ -163,6 +163,9 @@ impl<'a, 'l> Walk<'a, 'l> {
         let mut entry = Frame::new(SubprogId(0), 0, None);
         entry.regs[Name::R1.index()] = Reg::Pointer(Pointer::new(PtrTo::Ctx));
         self.walk_from(entry)?;
+        if let Some(id) = self.cx.exception {
+            self.found.call(id);
+        }
         // What a global function calls may lie before it, so go round until nothing is new.
         while let Some(first) = self.found.next_called(0) {
             let mut next = Some(first);
@@ -179,6 +182,9 @@ impl<'a, 'l> Walk<'a, 'l> {
     fn global(&mut self, id: SubprogId) -> Result<Frame, Rejection> {
         let (start, _) = self.cx.text.extent(id);
         let args = prototype::of(self.cx, id).map_err(|reason| Rejection::at(start, reason))?;
+        if self.cx.exception == Some(id) && !matches!(args[..], [ArgType::Scalar]) {
+            return Err(Rejection::at(start, ProtoReason::ExceptionArgs));
+        }
         let mut frame = Frame::new(id, 0, None);
         for (reg, arg) in [Name::R1, Name::R2, Name::R3, Name::R4, Name::R5].into_iter().zip(args) {
             frame.regs[reg.index()] = match arg {

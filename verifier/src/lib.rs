@@ -17,6 +17,7 @@ pub mod cfg;
 mod converge;
 mod cx;
 pub mod domain;
+mod exception;
 mod explore;
 mod facts;
 mod kfunc;
@@ -87,7 +88,10 @@ fn judge(
     let whole = program;
     let program = untyped.as_ref().unwrap_or(program);
     maps::check(program, &text, &fields)?;
-    let cfg = cfg::Cfg::build(&text, &program.externs, options.loops_allowed(), platform)?;
+    let exception = exception::callback(program).map_err(Rejection::whole)?;
+    let exception = exception.and_then(|start| text.subprog_starting(start));
+    let cfg =
+        cfg::Cfg::build(&text, exception, &program.externs, options.loops_allowed(), platform)?;
     let Some(decl) = platform.prog_type(program.prog_type) else {
         return Err(Rejection::whole(Reason::Unsupported("this program type")));
     };
@@ -104,6 +108,7 @@ fn judge(
         options,
         target,
         fields: &fields,
+        exception,
     };
     kfunc::check(&cx)?;
     subprogs::check_results(&cx)?;

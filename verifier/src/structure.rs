@@ -4,6 +4,7 @@
 //! length, subprogram calls, jump ranges and ends of subprograms, opcodes and wide loads,
 //! reachability.
 
+use crate::exception;
 use crate::reason::{Rejection, ShapeReason};
 use crate::text::{At, Text, subprog_starts};
 use crate::{Options, Privilege};
@@ -19,7 +20,8 @@ use ubpf_isa::{CallTarget, DecodeErrorKind, Flow, Imm64, Insn, Pc, decode};
 pub fn check(program: &Program, options: &Options) -> Result<Text, Rejection> {
     check_length(program, options)?;
     check_calls(program, options)?;
-    let text = Text::new(&program.slots, subprog_starts(program));
+    let exception = exception::callback(program).map_err(Rejection::whole)?;
+    let text = Text::new(&program.slots, subprog_starts(program, exception));
     for subprog in (0..text.subprogs() as u32).map(SubprogId) {
         check_subprog(&text, subprog)?;
     }

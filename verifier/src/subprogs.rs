@@ -9,6 +9,7 @@ use crate::facts::Seen;
 use crate::prototype;
 use crate::reason::{CallReason, Rejection};
 use crate::text::Text;
+use ubpf_abi::kfunc::KfuncSpecial;
 use ubpf_abi::limits::{MAX_CALL_FRAMES, STACK_BYTES, TAIL_CALL_STACK_BYTES};
 use ubpf_abi::map::MapOp;
 use ubpf_abi::prog_type::ProgType;
@@ -38,6 +39,8 @@ struct Subprog {
     verified: bool,
     /// It runs later, on a stack of its own.
     later: bool,
+    /// A helper or the kernel calls it.
+    called_back: bool,
 }
 
 impl Found {
@@ -79,6 +82,13 @@ impl Found {
     pub fn call_later(&mut self, id: SubprogId) {
         if let Some(s) = self.at(id) {
             s.later = true;
+        }
+    }
+
+    /// A helper calls it back.
+    pub fn call_back(&mut self, id: SubprogId) {
+        if let Some(s) = self.at(id) {
+            s.called_back = true;
         }
     }
 
@@ -138,8 +148,8 @@ pub fn check_depth(cx: &Cx<'_>, found: &Found) -> Result<(), Rejection> {
     let private = !tail_calls && has_private_stacks(cx);
     Chains { cx, found, private }.check(SubprogId(0))?;
     let chains = Chains { cx, found, private: false };
-    let mut later = (1..cx.text.subprogs() as u32).map(SubprogId).filter(|id| found.get(*id).later);
-    later.try_for_each(|id| chains.check(id))
+    let later = |id: &SubprogId| found.get(*id).later || cx.exception == Some(*id);
+    (1..cx.text.subprogs() as u32).map(SubprogId).filter(later).try_for_each(|id| chains.check(id))
 }
 
 /// Programs that may interrupt themselves have one stack only.
@@ -160,6 +170,7 @@ impl Chains<'_> {
     fn check(&self, entry: SubprogId) -> Result<(), Rejection> {
         let mut chain = vec![self.enter(entry, 0)?];
         let mut depth = chain[0].bytes;
+        self.check_throws(&chain)?;
         if depth > STACK_BYTES {
             return Err(Rejection::whole(CallReason::StackDepth { frames: 1, bytes: depth }));
         }
@@ -171,6 +182,9 @@ impl Chains<'_> {
                 continue;
             };
             last.next = Pc(at.0 + 1);
+            if self.cx.exception == Some(callee) {
+                return Err(Rejection::at(at, CallReason::ExceptionCalled(at)));
+            }
             // What runs later takes none of this stack, unless it is called like others too.
             if self.found.get(callee).later && !matches!(self.cx.text.insn(at), Some(Insn::Call(_)))
             {
@@ -186,8 +200,41 @@ impl Chains<'_> {
                 return Err(Rejection::at(at, CallReason::StackDepth { frames, bytes: depth }));
             }
             chain.push(link);
+            self.check_throws(&chain)?;
         }
         Ok(())
+    }
+
+    /// Who calls back must get its answer: no exceptions while a callback runs.
+    fn check_throws(&self, chain: &[Link]) -> Result<(), Rejection> {
+        let Some(last) = chain.last().map(|link| link.subprog) else { return Ok(()) };
+        if !chain.iter().any(|link| self.is_callback(link.subprog)) {
+            return Ok(());
+        }
+        match self.throw_in(last) {
+            Some(at) => {
+                let reason = CallReason::ThrowInCallback { at, subprog: last.0 };
+                Err(Rejection::at(at, reason))
+            }
+            None => Ok(()),
+        }
+    }
+
+    fn is_callback(&self, id: SubprogId) -> bool {
+        let found = self.found.get(id);
+        self.cx.exception == Some(id) || found.called_back || found.later
+    }
+
+    /// The first exception in a subprogram.
+    fn throw_in(&self, id: SubprogId) -> Option<Pc> {
+        let (start, end) = self.cx.text.extent(id);
+        (start.0..end.0).map(Pc).find(|&pc| match self.cx.text.insn(pc) {
+            Some(Insn::Call(CallTarget::Kfunc { btf_id, .. })) => {
+                let kfunc = self.cx.kfunc(btf_id);
+                kfunc.is_ok_and(|kfunc| kfunc.decl.special == Some(KfuncSpecial::Throw))
+            }
+            _ => false,
+        })
     }
 
     fn enter(&self, subprog: SubprogId, depth: u32) -> Result<Link, Rejection> {

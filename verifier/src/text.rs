@@ -102,10 +102,10 @@ impl Text {
     }
 }
 
-/// The subprograms' starts that the code itself names: slot 0, targets of calls and of function
-/// addresses. Targets outside the program are skipped; the shape checks find them.
+/// The subprograms' starts: slot 0, what the code itself names (targets of calls and of function
+/// addresses), and the function that handles exceptions. Targets outside the program are skipped; the shape checks find them.
 #[must_use]
-pub fn subprog_starts(program: &Program) -> Vec<Pc> {
+pub fn subprog_starts(program: &Program, exception: Option<Pc>) -> Vec<Pc> {
     let len = program.slots.len();
     let mut starts = vec![Pc(0)];
     for (i, slots) in (0..).zip((0..len).map(|i| &program.slots[i..])) {
@@ -113,6 +113,7 @@ pub fn subprog_starts(program: &Program) -> Vec<Pc> {
             decode(slots).ok().and_then(|insn| insn.subprog()).and_then(|off| Pc(i).target(off));
         starts.extend(target.filter(|t| t.index() < len));
     }
+    starts.extend(exception.filter(|start| start.index() < len));
     starts.sort_unstable();
     starts.dedup();
     starts

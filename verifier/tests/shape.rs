@@ -52,7 +52,7 @@ fn build(slots: &[u64], options: Options) -> Result<Cfg, Rejection> {
     let slots = slots.iter().map(|s| Slot::from_le_bytes(s.to_le_bytes())).collect();
     let program = Program::from_slots(ProgType::Xdp, slots);
     let text = structure::check(&program, &options)?;
-    Cfg::build(&text, &[], options.loops_allowed(), &NoHost)
+    Cfg::build(&text, None, &[], options.loops_allowed(), &NoHost)
 }
 
 #[track_caller]

@@ -85,6 +85,8 @@ pub enum Region {
     TailCall,
     /// A legacy packet load, which ends the program where it fails.
     LegacyLoad,
+    /// An exception.
+    Throw,
 }
 
 impl fmt::Display for Region {
@@ -93,6 +95,7 @@ impl fmt::Display for Region {
             Self::Exit => "BPF_EXIT instruction in main prog",
             Self::TailCall => "tail_call",
             Self::LegacyLoad => "BPF_LD_[ABS|IND]",
+            Self::Throw => "bpf_throw",
         })
     }
 }
@@ -349,8 +352,10 @@ pub enum CallReason {
     #[error("{0} must be referenced when passed to release function")]
     NotReferenced(R),
     /// A return value outside of what the program type allows.
-    #[error("{ending} the register R0 has {returned} should have been in [{min}, {max}]")]
+    #[error("{ending} the register {reg} has {returned} should have been in [{min}, {max}]")]
     ReturnRange {
+        /// Where the value is.
+        reg: R,
         /// What ends.
         ending: Ending,
         /// What it may be.
@@ -360,6 +365,17 @@ pub enum CallReason {
         /// Largest allowed.
         max: i32,
     },
+    /// A function that helpers or the kernel call ends the program as if it were its own.
+    #[error("bpf_throw kfunc (insn {at}) cannot be called from callback subprog {subprog}")]
+    ThrowInCallback {
+        /// The call.
+        at: Pc,
+        /// The number of the subprogram that it is in.
+        subprog: u32,
+    },
+    /// The function that handles exceptions is called like others.
+    #[error("insn {0} cannot call exception cb directly")]
+    ExceptionCalled(Pc),
     /// A pointer is returned where a number is expected.
     #[error("{ending} the register R0 is not a known value ({given})")]
     ReturnsPointer {

@@ -19,9 +19,15 @@ pub struct Named {
 
 impl fmt::Display for Named {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // The kernel has no word for what is not in BTF.
-        let kind = if self.kind == Kind::Void { "UNKNOWN" } else { self.kind.name() };
-        write!(f, "{kind} {}", self.name)
+        write!(f, "{} {}", kind_word(self.kind), self.name)
+    }
+}
+
+/// The kernel's word for a kind, which has none for what is not in BTF.
+pub(super) const fn kind_word(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Void => "UNKNOWN",
+        kind => kind.name(),
     }
 }
 

@@ -1,6 +1,7 @@
 //! Reasons found in the prototypes of global functions, and in the arguments brought to them.
 
 use super::R;
+use super::kfunc::kind_word;
 use ubpf_abi::Errno;
 use ubpf_abi::btf::Kind;
 
@@ -39,7 +40,7 @@ pub enum ProtoReason {
     TagOnNumber(u32),
     /// A pointer to something whose size nobody knows.
     #[error(
-        "arg#{index} reference type('{} {name}') size cannot be determined: -22", kind.name()
+        "arg#{index} reference type('{} {name}') size cannot be determined: -22", kind_word(*kind)
     )]
     NoSize {
         /// Which argument, from 0.
@@ -59,6 +60,18 @@ pub enum ProtoReason {
         /// The function.
         function: String,
     },
+    /// More than one function is to handle exceptions.
+    #[error("multiple exception callback tags for main subprog")]
+    ExceptionTags,
+    /// The function that is to handle exceptions is not in the types.
+    #[error("exception callback '{0}' could not be found in BTF")]
+    NoException(String),
+    /// The function that is to handle exceptions has no code.
+    #[error("exception callback type id not found in func_info")]
+    ExceptionNoCode,
+    /// The function that handles exceptions takes something else than what was thrown.
+    #[error("exception cb only supports single integer argument")]
+    ExceptionArgs,
     /// A pointer, or nothing, where a number is expected.
     #[error("{0} is not a scalar")]
     NotScalar(R),
@@ -80,6 +93,7 @@ impl ProtoReason {
     pub(super) const fn errno(&self) -> Errno {
         match self {
             Self::NoBtf => Errno::EFAULT,
+            Self::ExceptionTags => Errno::EEXIST,
             Self::UnknownTag(_) => Errno::EOPNOTSUPP,
             _ => Errno::EINVAL,
         }

@@ -4,7 +4,7 @@
 use super::Step;
 use super::mem::Place;
 use crate::Privilege;
-use crate::reason::{MemoryReason, R, Reason, TypedReason};
+use crate::reason::{KfuncReason, MemoryReason, R, Reason, TypedReason};
 use crate::state::{MemKind, Pointer, PtrTo, Reg, Space, Trust};
 use crate::typed::{CtxArg, Found, Prototype, Tag, walk};
 use ubpf_abi::Access;
@@ -272,8 +272,13 @@ impl<'a> Step<'a> {
             // Just a number, whatever it is.
             ExternKind::Address => return Ok(Reg::UNKNOWN),
             ExternKind::Var { target, .. } => target,
-            ExternKind::Kfunc { .. } => {
-                return Err(Reason::Unsupported("addresses of kernel functions"));
+            // Memory of no size: its address can be compared.
+            ExternKind::Kfunc { target: Some(_), .. } => {
+                let to = PtrTo::Mem { size: 0, kind: MemKind::ReadOnly };
+                return Ok(Reg::Pointer(Pointer::new(to)));
+            }
+            ExternKind::Kfunc { target: None, .. } => {
+                return Err(KfuncReason::Missing(symbol.name.clone()).into());
             }
         };
         let name = || symbol.name.clone();

@@ -63,6 +63,7 @@ impl Step<'_> {
             }
             _ => return Err(Reason::Unsupported("this kind of callback")),
         };
+        self.found.call_back(subprog);
         let mut callee = self.frame_for(subprog, Some(self.pc))?;
         callee.callback = Some(Callback { returns: (0, 1) });
         for (reg, value) in [Name::R1, Name::R2, Name::R3, Name::R4].into_iter().zip(args) {

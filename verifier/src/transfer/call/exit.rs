@@ -17,7 +17,7 @@ impl Step<'_> {
             self.check_held(Region::Exit)?;
         }
         let Some(back) = back else {
-            return self.end().map(|()| Next::End);
+            return self.end(Name::R0).map(|()| Next::End);
         };
         self.trace.shown.insert(Name::R0);
         let result = self.frame().regs[Name::R0.index()];
@@ -27,7 +27,7 @@ impl Step<'_> {
         if let Some(callback) = callback {
             let Reg::Number(n) = result else { return Err(CallReason::CallbackResult.into()) };
             self.demand(Name::R0);
-            check_range(&n, callback.returns, Ending::Callback)?;
+            check_range(&n, R(Name::R0), callback.returns, Ending::Callback)?;
             self.state.pop();
             return Ok(Next::Again(back));
         }
@@ -57,36 +57,47 @@ impl Step<'_> {
         Ok(())
     }
 
-    /// The end of the program, of a global subprogram or of a callback that runs on its own.
-    fn end(&mut self) -> Result<(), Reason> {
-        let operation =
-            self.state.frame().callback.is_none() && self.state.frame().subprog == SubprogId(0);
-        if operation && self.cx.target.is_some_and(|proto| proto.returns_nothing) {
+    /// The end of the program, of a global subprogram or of a callback that runs on its own, with
+    /// its result in a register.
+    fn end(&mut self, reg: Name) -> Result<(), Reason> {
+        let frame = self.state.frame();
+        let (callback, subprog) = (frame.callback, frame.subprog);
+        let whole = subprog == SubprogId(0) || self.cx.exception == Some(subprog);
+        let nothing = self.cx.target.is_some_and(|proto| proto.returns_nothing);
+        if callback.is_none() && whole && nothing {
             return Ok(());
         }
-        let result = self.read(Name::R0)?;
+        let result = self.read(reg)?;
         if result.pointer().is_some() && self.cx.options.privilege == Privilege::Unprivileged {
-            return Err(ValueReason::LeakAtExit(R(Name::R0)).into());
+            return Err(ValueReason::LeakAtExit(R(reg)).into());
         }
-        let (range, ending) = match self.state.frame() {
-            frame if frame.callback.is_some() => {
-                (frame.callback.map(|c| c.returns), Ending::AsyncCallback)
-            }
-            frame if frame.subprog != SubprogId(0) => {
+        let (range, ending) = match callback {
+            Some(callback) => (Some(callback.returns), Ending::AsyncCallback),
+            None if whole => (self.program_range(), Ending::Program),
+            None => {
                 return match result {
                     Reg::Number(_) => Ok(()),
-                    _ => Err(CallReason::SubprogResult(self.given(Name::R0)).into()),
+                    _ => Err(CallReason::SubprogResult(self.given(reg)).into()),
                 };
             }
-            _ => (self.program_range(), Ending::Program),
         };
         let Some(range) = range else { return Ok(()) };
         let Reg::Number(n) = result else {
-            let given = self.given(Name::R0);
+            let given = self.given(reg);
             return Err(CallReason::ReturnsPointer { ending, given }.into());
         };
-        self.demand(Name::R0);
-        check_range(&n, range, ending)
+        self.demand(reg);
+        check_range(&n, R(reg), range, ending)
+    }
+
+    /// The program ends here, whoever called: with what is thrown, unless a function of its own
+    /// says with what.
+    pub(in super::super) fn throw(&mut self) -> Result<Next, Reason> {
+        if self.cx.exception.is_none() {
+            self.end(Name::R1)?;
+        }
+        self.check_held(Region::Throw)?;
+        Ok(Next::End)
     }
 
     /// What the program may return; `None` for anything.
@@ -98,12 +109,12 @@ impl Step<'_> {
     }
 }
 
-fn check_range(n: &Number, (min, max): (i32, i32), ending: Ending) -> Result<(), Reason> {
+fn check_range(n: &Number, reg: R, (min, max): (i32, i32), ending: Ending) -> Result<(), Reason> {
     let (low, high) = (n.value.full.smin, n.value.full.smax);
     if low >= min.into() && high <= max.into() {
         return Ok(());
     }
     let returned =
         Returned { min: (low != i64::MIN).then_some(low), max: (high != i64::MAX).then_some(high) };
-    Err(CallReason::ReturnRange { ending, returned, min, max }.into())
+    Err(CallReason::ReturnRange { reg, ending, returned, min, max }.into())
 }

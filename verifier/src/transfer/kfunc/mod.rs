@@ -56,6 +56,9 @@ impl<'a> Step<'a> {
         self.kfunc_arguments(&kfunc, &mut passed)?;
         self.cross_sections(&kfunc)?;
         self.release_to(&kfunc, &passed)?;
+        if kfunc.decl.special == Some(KfuncSpecial::Throw) {
+            return self.throw();
+        }
         super::call::clobber(self.state.frame_mut());
         let result = self.kfunc_result(&kfunc, &passed)?;
         self.state.frame_mut().regs[Name::R0.index()] = result;
