@@ -7,8 +7,8 @@
 //!    overlaps it, so volatile accesses to it are plain machine accesses, whatever other threads
 //!    or compiled guest code do at the same time.
 //! 2. A [`Reach`] names bytes below [`CAGE_BYTES`] that [`Memory::commit`] made readable and
-//!    writable. Nothing ever takes that away again: freeing a region replaces its pages by zero
-//!    pages of the same protection. Reaches are made by `commit`, by narrowing a reach, and from
+//!    writable. Nothing ever takes that away again: freeing a region makes its bytes zero, or replaces
+//!    its pages by zero pages of the same protection. Reaches are made by `commit`, by narrowing a reach, and from
 //!    the slots of the region table, which hold reaches taken apart. So a reach, however old, is
 //!    accessible while its memory lives; and since it lies inside the reservation, one used on
 //!    another cage could at worst hit that cage's inaccessible pages.
@@ -34,6 +34,9 @@ const GUARD_BYTES: usize = 1 << 16;
 
 const GRANULES: usize = CAGE_BYTES >> GRANULE_SHIFT;
 const CHUNK_SLOTS: usize = 256;
+/// Regions up to here are made zero byte by byte when they are freed: system calls and the page
+/// faults that follow them take longer.
+const SMALL_BYTES: usize = 16 << 10;
 
 /// A range of guest bytes that are accessible to the host (invariant 2).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -95,6 +98,8 @@ struct Slot {
     bounds: AtomicU64,
     elements: AtomicU64,
     perm: AtomicU8,
+    /// Bytes from the granule's start on that were committed once.
+    committed: AtomicU32,
 }
 
 type Chunk = [Slot; CHUNK_SLOTS];
@@ -143,7 +148,7 @@ impl Memory {
         let reach = Reach { start: start.0, len };
         let bytes = self.pages(reach);
         assert!(start.0 as usize + bytes <= CAGE_BYTES, "regions lie inside the cage");
-        if bytes > 0 {
+        if bytes > 0 && !self.is_committed(reach) {
             // SAFETY: the pages lie inside the reservation (asserted), and making them
             // accessible takes nothing from anybody.
             unsafe {
@@ -154,28 +159,50 @@ impl Memory {
                 )
             }
             .map_err(|e| refused("commit guest memory", e))?;
+            self.for_each_slot(reach, |slot, bytes| {
+                slot.committed.fetch_max(bytes, Ordering::Relaxed);
+            });
         }
         Ok(reach)
     }
 
-    /// Makes the bytes zero and gives their pages back to the host; they stay accessible.
+    /// Whether all these bytes were committed before.
+    fn is_committed(&self, reach: Reach) -> bool {
+        let mut all = true;
+        self.for_each_slot(reach, |slot, bytes| {
+            all &= slot.committed.load(Ordering::Relaxed) >= bytes;
+        });
+        all
+    }
+
+    /// Makes the bytes zero, and gives the pages of large regions back to the host; they stay
+    /// accessible.
     pub(super) fn discard(&self, reach: Reach) -> Result<(), MemError> {
         let bytes = self.pages(reach);
-        if bytes == 0 {
+        if bytes <= SMALL_BYTES {
+            self.fill(reach, 0);
             return Ok(());
         }
+        #[cfg(target_os = "linux")]
+        // SAFETY: the pages were committed through `commit`, so they lie inside the reservation
+        // and hold nothing but guest bytes. On Linux they read as zero from now on.
+        let discarded = unsafe {
+            let at = self.pointer(reach).cast::<c_void>();
+            rustix::mm::madvise(at, bytes, rustix::mm::Advice::LinuxDontNeed)
+        };
+        #[cfg(not(target_os = "linux"))]
         // SAFETY: the pages were committed through `commit`, so they lie inside the reservation
         // and hold nothing but guest bytes; the new mapping is as accessible as the old.
-        unsafe {
+        let discarded = unsafe {
             rustix::mm::mmap_anonymous(
                 self.pointer(reach).cast::<c_void>(),
                 bytes,
                 ProtFlags::READ | ProtFlags::WRITE,
                 MapFlags::PRIVATE | MapFlags::NORESERVE | MapFlags::FIXED,
             )
-        }
-        .map(drop)
-        .map_err(|e| refused("discard guest memory", e))
+            .map(drop)
+        };
+        discarded.map_err(|e| refused("discard guest memory", e))
     }
 
     /// Bytes of whole pages that cover the reach, which starts on a page.
@@ -216,7 +243,7 @@ impl Memory {
         perm: Perm,
     ) {
         let elements = elements.map_or(0, |e| u64::from(e.stride) << 32 | u64::from(e.bytes));
-        self.for_each_slot(region, |slot| {
+        self.for_each_slot(region, |slot, _| {
             slot.elements.store(elements, Ordering::Relaxed);
             slot.perm.store(perm as u8, Ordering::Relaxed);
             slot.bounds.store(visible.pack(), Ordering::Release);
@@ -225,16 +252,19 @@ impl Memory {
 
     /// Shows programs nothing any more in the granules of `region`.
     pub(super) fn hide(&self, region: Reach) {
-        self.for_each_slot(region, |slot| slot.bounds.store(0, Ordering::Release));
+        self.for_each_slot(region, |slot, _| slot.bounds.store(0, Ordering::Release));
     }
 
-    fn for_each_slot(&self, region: Reach, mut change: impl FnMut(&Slot)) {
+    /// The slots of a region's granules, each with how many bytes of the region the granule has.
+    fn for_each_slot(&self, region: Reach, mut change: impl FnMut(&Slot, u32)) {
         let first = region.start >> GRANULE_SHIFT;
         let last = (region.start + region.len.saturating_sub(1)) >> GRANULE_SHIFT;
         for granule in first as usize..=last as usize {
             let chunk = self.chunks[granule / CHUNK_SLOTS]
                 .get_or_init(|| Box::new([const { Slot::new() }; CHUNK_SLOTS]));
-            change(&chunk[granule % CHUNK_SLOTS]);
+            let before = (granule as u32 - (region.start >> GRANULE_SHIFT)) << GRANULE_SHIFT;
+            let bytes = region.len.saturating_sub(before).min(1 << GRANULE_SHIFT);
+            change(&chunk[granule % CHUNK_SLOTS], bytes);
         }
     }
 
@@ -268,7 +298,12 @@ impl Memory {
 
 impl Slot {
     const fn new() -> Self {
-        Self { bounds: AtomicU64::new(0), elements: AtomicU64::new(0), perm: AtomicU8::new(0) }
+        Self {
+            bounds: AtomicU64::new(0),
+            elements: AtomicU64::new(0),
+            perm: AtomicU8::new(0),
+            committed: AtomicU32::new(0),
+        }
     }
 }
 
