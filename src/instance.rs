@@ -15,7 +15,7 @@ use ubpf_abi::platform::Platform;
 use ubpf_abi::prog_type::ProgType;
 use ubpf_abi::program::{Program, SubprogId};
 use ubpf_abi::{Errno, Trap, TrapKind};
-use ubpf_helpers::env::{self, Environment, KernelTypes};
+use ubpf_helpers::env::{self, Environment, KernelTypes, Redirect};
 use ubpf_isa::{Imm64, Insn, decode_all};
 use ubpf_vm::code::Code;
 use ubpf_vm::engine::{Call, Image, Thread};
@@ -50,6 +50,9 @@ pub struct Outcome {
     pub elapsed: Duration,
     /// How often the program ran.
     pub repeat: u32,
+    /// Where the program last wanted its packet sent. That it returned the verdict which does
+    /// so, it does not say.
+    pub redirect: Option<Redirect>,
 }
 
 impl Outcome {
@@ -150,11 +153,13 @@ impl Instance {
         }
         let elapsed = start.elapsed();
         let output = state.finish(world, r0)?;
-        Ok(Outcome { output, r0, insns, elapsed, repeat })
+        let redirect = env::of(world).take_redirect();
+        Ok(Outcome { output, r0, insns, elapsed, repeat, redirect })
     }
 
     /// Describes a trap while the run's memory is still there.
     fn trapped(&self, trap: Trap) -> Trapped {
+        env::of(&self.world).take_redirect();
         let code = self.thread.trapped_in.as_ref().unwrap_or_else(|| self.image.code());
         let near = trap.addr().and_then(|addr| self.world.cage().describe(addr));
         let disproved = trap.kind == TrapKind::Disproved;

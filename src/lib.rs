@@ -46,6 +46,7 @@ pub use ubpf_abi as abi;
 pub use ubpf_abi::Kernel;
 pub use ubpf_abi::object::Object;
 pub use ubpf_helpers as platform;
+pub use ubpf_helpers::env::Redirect;
 pub use ubpf_helpers::linux;
 pub use ubpf_isa as isa;
 pub use ubpf_jit as jit;

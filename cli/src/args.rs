@@ -26,7 +26,7 @@ pub struct UbpfRun {
 pub enum Command {
     /// Load a program and run it on an input
     #[command(after_help = RUN_HELP)]
-    Run(RunArgs),
+    Run(Box<RunArgs>),
     /// Say what the kernel's verifier would say of every program
     #[command(after_help = VERIFY_HELP)]
     Verify(VerifyArgs),
@@ -44,7 +44,7 @@ impl From<Ubpf> for Command {
 
 impl From<UbpfRun> for Command {
     fn from(cli: UbpfRun) -> Self {
-        Self::Run(cli.run)
+        Self::Run(Box::new(cli.run))
     }
 }
 
@@ -78,6 +78,18 @@ pub struct RunArgs {
     /// Write the packet as the program left it; `.pcap` for captures
     #[arg(long, value_name = "FILE")]
     pub data_out: Option<PathBuf>,
+    /// Write the packets that pass, as they go on
+    #[arg(long, value_name = "PCAP")]
+    pub out: Option<PathBuf>,
+    /// Write the packets that are dropped
+    #[arg(long, value_name = "PCAP")]
+    pub dropped: Option<PathBuf>,
+    /// Write the packets that are sent elsewhere, a capture for each destination
+    #[arg(long, value_name = "DIR")]
+    pub redirected: Option<PathBuf>,
+    /// Of a capture, show the verdicts and the speed, not each packet
+    #[arg(long, conflicts_with_all = ["json", "dump_maps"])]
+    pub summary: bool,
     /// Engine to run on [default: jit where this machine has one]
     #[arg(long, value_enum)]
     pub engine: Option<EngineChoice>,

@@ -22,6 +22,8 @@ pub mod fill;
 pub mod input;
 pub mod listing;
 pub mod object;
+pub mod output;
+pub mod progress;
 pub mod report;
 pub mod run;
 pub mod style;

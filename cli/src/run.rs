@@ -4,17 +4,18 @@ use crate::args::{EngineChoice, RunArgs};
 use crate::contents::MapContents;
 use crate::env;
 use crate::failure::{Exit, Failure};
-use crate::files;
 use crate::fill;
-use crate::input::capture::CaptureWriter;
+use crate::input::capture::Progress;
 use crate::input::{Inputs, Item};
 use crate::object::{self, Source};
+use crate::output::Outputs;
+use crate::progress;
 use crate::report::{Detail, End, Json, PacketTable, Report, Run, Subject, TrapReport};
+use crate::style;
 use crate::trust;
-use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::io::{IsTerminal, Write};
 use std::sync::Arc;
-use ubpf::{Engine, Instance, Jit, Module, Outcome, RunError, Trust};
+use ubpf::{Engine, Instance, Jit, Module, RunError, Trust};
 
 /// Runs the command.
 ///
@@ -35,7 +36,7 @@ pub fn run(args: &RunArgs, out: &mut dyn Write) -> Result<Exit, Failure> {
     fill::fill(&instance, &args.maps)?;
     let decl = instance.prog_type().decl;
     let mut inputs = Inputs::open(args.ctx.as_deref(), &decl)?;
-    let mut saved = Saved::new(args, &inputs)?;
+    let mut outputs = Outputs::open(args, &inputs, &decl)?;
     let program = Arc::clone(instance.program());
     let subject = Subject {
         object: source.name(),
@@ -47,17 +48,32 @@ pub fn run(args: &RunArgs, out: &mut dyn Write) -> Result<Exit, Failure> {
     };
     let mut report: Box<dyn Report> = match (args.json, inputs.is_capture()) {
         (true, _) => Box::new(Json),
-        (false, true) => Box::new(PacketTable::default()),
+        (false, true) => Box::new(PacketTable::new(args.summary)),
         (false, false) => Box::new(Detail::default()),
     };
     let mut exit = Exit::Done;
     report.begin(out, &subject)?;
-    while let Some(item) = inputs.next_item(&args.ctx_fields)? {
+    // A table that scrolls by leaves no place for a bar.
+    let shown = args.summary || !std::io::stdout().is_terminal();
+    let bar = progress::bar(inputs.progress().filter(|_| shown));
+    let mut runs: u64 = 0;
+    let damaged = loop {
+        let item = match inputs.next_item(&args.ctx_fields) {
+            Ok(Some(item)) => item,
+            Ok(None) => break None,
+            // What was read is reported all the same.
+            Err(damaged) => break Some(damaged),
+        };
+        runs += 1;
+        if runs.is_multiple_of(4096) {
+            bar.set_position(inputs.progress().map_or(0, Progress::read));
+            bar.set_message(style::count(runs, "packet"));
+        }
         let result = instance.run_repeated(&item.input, args.repeat);
         let trap;
         let end = match &result {
             Ok(outcome) => {
-                saved.keep(&item, outcome);
+                outputs.keep(&item, &instance, outcome)?;
                 End::Returned(outcome)
             }
             Err(RunError::Input(e)) => End::Refused(e),
@@ -71,10 +87,11 @@ pub fn run(args: &RunArgs, out: &mut dyn Write) -> Result<Exit, Failure> {
             exit = Exit::Failed;
         }
         show(out, &mut *report, &subject, args, &instance, &item, end)?;
-    }
+    };
+    bar.finish_and_clear();
     report.end(out, &subject)?;
-    saved.write()?;
-    Ok(exit)
+    outputs.finish()?;
+    damaged.map_or(Ok(exit), Err)
 }
 
 /// How far the program is trusted, in a word.
@@ -123,7 +140,7 @@ fn engine(args: &RunArgs) -> Result<Engine, Failure> {
         (Some(EngineChoice::Interp), _) | (None, Err(_)) => {}
         (Some(EngineChoice::Jit) | None, Ok(jit)) => builder = builder.executor(Arc::new(jit)),
         (Some(EngineChoice::Jit), Err(unsupported)) => {
-            let note = crate::style::NOTE;
+            let note = style::NOTE;
             writeln!(
                 anstream::stderr(),
                 "{note}note:{note:#} {unsupported}; it runs this program"
@@ -131,69 +148,4 @@ fn engine(args: &RunArgs) -> Result<Engine, Failure> {
         }
     }
     Ok(builder.build())
-}
-
-/// What `--data-out` and `--ctx-out` write in the end.
-struct Saved {
-    data: Option<(PathBuf, Data)>,
-    ctx: Option<(PathBuf, Vec<u8>)>,
-}
-
-/// Packets as their file will have them.
-enum Data {
-    Last(Vec<u8>),
-    Capture(CaptureWriter),
-}
-
-impl Saved {
-    /// # Errors
-    /// All packets of a capture would go into a file that holds one.
-    fn new(args: &RunArgs, inputs: &Inputs) -> Result<Self, Failure> {
-        let to_capture = |path: &Path| path.extension().is_some_and(|e| e == "pcap");
-        let several = "a capture's packets do not fit into one file of bytes";
-        if inputs.is_capture() && args.ctx_out.is_some() {
-            return Err(Failure::unusable(several).hint("--ctx-out needs a --ctx of one packet"));
-        }
-        let data = match &args.data_out {
-            Some(path) if to_capture(path) => {
-                Some((path.clone(), Data::Capture(CaptureWriter::default())))
-            }
-            Some(_) if inputs.is_capture() => {
-                return Err(Failure::unusable(several).hint("give --data-out a name in .pcap"));
-            }
-            Some(path) => Some((path.clone(), Data::Last(Vec::new()))),
-            None => None,
-        };
-        let ctx = args.ctx_out.clone().map(|path| (path, Vec::new()));
-        Ok(Self { data, ctx })
-    }
-
-    fn keep(&mut self, item: &Item, outcome: &Outcome) {
-        if let (Some((_, kept)), Some(packet)) = (&mut self.data, &outcome.output.data) {
-            match kept {
-                Data::Last(last) => last.clone_from(packet),
-                Data::Capture(writer) => {
-                    let time = item.captured.map(|c| c.since_first).unwrap_or_default();
-                    writer.push(time, packet);
-                }
-            }
-        }
-        if let (Some((_, kept)), Some(ctx)) = (&mut self.ctx, &outcome.output.ctx) {
-            kept.clone_from(ctx);
-        }
-    }
-
-    fn write(self) -> Result<(), Failure> {
-        if let Some((path, data)) = self.data {
-            let bytes = match data {
-                Data::Last(packet) => packet,
-                Data::Capture(writer) => writer.into_bytes(),
-            };
-            files::write(&path, &bytes)?;
-        }
-        if let Some((path, ctx)) = self.ctx {
-            files::write(&path, &ctx)?;
-        }
-        Ok(())
-    }
 }

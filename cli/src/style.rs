@@ -58,6 +58,17 @@ pub fn thousands(n: u64) -> String {
     grouped
 }
 
+/// A rate with three digits and the prefix that suits it, for a unit to follow.
+#[must_use]
+pub fn rate(per_second: f64) -> String {
+    const PREFIXES: [(f64, &str); 3] = [(1e9, " G"), (1e6, " M"), (1e3, " k")];
+    let found = PREFIXES.into_iter().find(|(factor, _)| per_second >= *factor);
+    let (factor, prefix) = found.unwrap_or((1.0, ""));
+    let value = per_second / factor;
+    let decimals = if value < 10.0 { 2 } else { usize::from(value < 100.0) };
+    format!("{value:.decimals$}{prefix}")
+}
+
 /// A duration with three digits and the unit that suits it.
 #[must_use]
 pub fn duration(ns: u64) -> String {
@@ -85,5 +96,7 @@ mod tests {
         assert_eq!(duration(1_500), "1.50 µs");
         assert_eq!(duration(12_345_678), "12.3 ms");
         assert_eq!(duration(123_000_000_000), "123 s");
+        assert_eq!(rate(1_250_000.0), "1.25 M");
+        assert_eq!(rate(999.0), "999");
     }
 }

@@ -39,6 +39,8 @@ fn run(command: &str) -> String {
 fn normal(text: &str) -> String {
     let times = Regex::new(r" *[0-9.]+ (ns|µs|ms|s)\b").expect("a constant pattern");
     let text = times.replace_all(text, " [TIME]");
+    let rates = Regex::new(r" *[0-9.]+( [kMG])? packets/s").expect("a constant pattern");
+    let text = rates.replace_all(&text, " [RATE]");
     let nanoseconds = Regex::new(r#""duration_ns":\d+"#).expect("a constant pattern");
     nanoseconds.replace_all(&text, r#""duration_ns":[TIME]"#).into_owned()
 }
@@ -84,6 +86,11 @@ fn check(file: &Path) {
 #[test]
 fn run_shows_packets_maps_and_events() {
     check(&workspace().join("cli/tests/cmd/run.md"));
+}
+
+#[test]
+fn captures_are_sorted_by_what_became_of_packets() {
+    check(&workspace().join("cli/tests/cmd/captures.md"));
 }
 
 #[test]

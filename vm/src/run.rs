@@ -51,6 +51,8 @@ pub struct Output {
     pub retval: u32,
     /// `data_out`.
     pub data: Option<Vec<u8>>,
+    /// Bytes of metadata that `data` begins with, in front of the packet.
+    pub meta_len: u32,
     /// `ctx_out`: the UAPI struct afterwards.
     pub ctx: Option<Vec<u8>>,
 }

@@ -5,7 +5,10 @@ use crate::failure::Failure;
 use crate::files;
 use pcap_parser::traits::{PcapNGPacketBlock, PcapReaderIterator};
 use pcap_parser::{Block, Linktype, PcapBlockOwned, PcapError, create_reader};
+use std::io::{self, Read};
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use ubpf::Input;
 use ubpf::abi::prog_type::PacketLayer;
@@ -17,9 +20,40 @@ const MAX_INTERFACES: usize = 4096;
 /// Bytes of an Ethernet header.
 const ETH_HLEN: usize = 14;
 
+/// How far a capture has been read.
+#[derive(Clone, Debug, Default)]
+pub struct Progress {
+    /// Bytes of the file; `None` where it is a pipe.
+    pub bytes: Option<u64>,
+    read: Arc<AtomicU64>,
+}
+
+impl Progress {
+    /// Bytes read so far.
+    #[must_use]
+    pub fn read(&self) -> u64 {
+        self.read.load(Ordering::Relaxed)
+    }
+}
+
+/// A file that counts what is read of it.
+struct Counted {
+    file: Box<dyn Read + Send>,
+    read: Arc<AtomicU64>,
+}
+
+impl Read for Counted {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let n = self.file.read(buffer)?;
+        self.read.fetch_add(n as u64, Ordering::Relaxed);
+        Ok(n)
+    }
+}
+
 /// A capture file, at its next packet.
 pub struct Capture {
     name: String,
+    progress: Progress,
     reader: Box<dyn PcapReaderIterator + Send>,
     /// Where the programs that get the packets begin to read.
     from: PacketLayer,
@@ -54,10 +88,20 @@ impl Capture {
         let name = files::name(path);
         let file = files::open(path)
             .map_err(|e| Failure::unusable(format!("cannot read {name}")).because(e))?;
+        let metadata = std::fs::metadata(path).ok().filter(std::fs::Metadata::is_file);
+        let progress = Progress { bytes: metadata.map(|m| m.len()), ..Progress::default() };
+        let file = Counted { file, read: Arc::clone(&progress.read) };
         let reader = create_reader(BUFFER_BYTES, file).map_err(|e| {
             Failure::unusable(format!("{name} is neither pcap nor pcapng")).because(reason(&e))
         })?;
-        Ok(Self { name, reader, from, interfaces: Vec::new(), packets: 0, first: None })
+        let interfaces = Vec::new();
+        Ok(Self { name, progress, reader, from, interfaces, packets: 0, first: None })
+    }
+
+    /// How far it has been read.
+    #[must_use]
+    pub const fn progress(&self) -> &Progress {
+        &self.progress
     }
 
     /// The next packet.
@@ -70,11 +114,7 @@ impl Capture {
         };
         self.packets += 1;
         let first = *self.first.get_or_insert(packet.time);
-        let captured = Captured {
-            number: self.packets,
-            since_first: packet.time.saturating_sub(first),
-            cut_bytes: packet.cut_bytes,
-        };
+        let captured_bytes = packet.data.len();
         let data = frame(packet.link, packet.data, self.from).ok_or_else(|| {
             Failure::unusable(format!(
                 "{}: packet {} has link type {}, which programs of this type cannot take",
@@ -86,6 +126,14 @@ impl Capture {
                 PacketLayer::Captured => "they take every link type",
             })
         })?;
+        let captured = Captured {
+            number: self.packets,
+            time: packet.time,
+            since_first: packet.time.saturating_sub(first),
+            link: u16::try_from(packet.link.0).unwrap_or(u16::MAX),
+            framed: data.len() > captured_bytes,
+            cut_bytes: packet.cut_bytes,
+        };
         let mut input = Input { data, ..Input::default() };
         if self.from == PacketLayer::Captured && captured.cut_bytes > 0 {
             // The filter sees the length that the packet had.
@@ -245,46 +293,18 @@ fn frame(link: Linktype, mut data: Vec<u8>, from: PacketLayer) -> Option<Vec<u8>
     }
 }
 
-/// Writes packets in the classic format, Ethernet, with microseconds.
-#[derive(Debug)]
-pub struct CaptureWriter {
-    bytes: Vec<u8>,
-}
-
-impl Default for CaptureWriter {
-    fn default() -> Self {
-        let mut bytes = Vec::new();
-        bytes.extend(0xa1b2_c3d4_u32.to_le_bytes());
-        bytes.extend(2_u16.to_le_bytes());
-        bytes.extend(4_u16.to_le_bytes());
-        bytes.extend([0; 8]);
-        bytes.extend(262_144_u32.to_le_bytes());
-        bytes.extend(1_u32.to_le_bytes());
-        Self { bytes }
-    }
-}
-
-impl CaptureWriter {
-    /// Adds a packet.
-    pub fn push(&mut self, since_first: Duration, packet: &[u8]) {
-        let seconds = u32::try_from(since_first.as_secs()).unwrap_or(u32::MAX);
-        let len = u32::try_from(packet.len()).unwrap_or(u32::MAX);
-        for word in [seconds, since_first.subsec_micros(), len, len] {
-            self.bytes.extend(word.to_le_bytes());
-        }
-        self.bytes.extend(packet);
-    }
-
-    /// The file's bytes.
-    #[must_use]
-    pub fn into_bytes(self) -> Vec<u8> {
-        self.bytes
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::output::capture::{CaptureWriter, Packet as Written};
+
+    fn written(packets: &[(Duration, &[u8])]) -> Vec<u8> {
+        let mut writer = CaptureWriter::new(Vec::new(), 1).unwrap();
+        for (time, data) in packets {
+            writer.push(&Written { time: *time, data, wire_len: data.len() }).unwrap();
+        }
+        writer.into_inner()
+    }
 
     fn open(bytes: &[u8], name: &str, from: PacketLayer) -> Result<Capture, Failure> {
         let path = std::env::temp_dir().join(format!("ubpf-{}-{name}", std::process::id()));
@@ -296,26 +316,25 @@ mod tests {
 
     #[test]
     fn what_is_written_is_read_back() {
-        let mut writer = CaptureWriter::default();
-        writer.push(Duration::from_millis(1500), &[1; 60]);
-        writer.push(Duration::from_millis(1750), &[2; 61]);
-        let mut capture = open(&writer.into_bytes(), "round", PacketLayer::Link).unwrap();
+        let bytes = written(&[
+            (Duration::from_nanos(1_500_000_001), &[1; 60]),
+            (Duration::from_millis(1750), &[2; 61]),
+        ]);
+        let mut capture = open(&bytes, "round", PacketLayer::Link).unwrap();
         let first = capture.next_packet().unwrap().unwrap();
         let second = capture.next_packet().unwrap().unwrap();
         assert_eq!(first.input.data, [1; 60]);
         assert_eq!(second.input.data, [2; 61]);
-        assert_eq!(
-            second.captured,
-            Some(Captured { number: 2, since_first: Duration::from_millis(250), cut_bytes: 0 })
-        );
+        assert_eq!(first.captured.unwrap().time, Duration::from_nanos(1_500_000_001));
+        let second = second.captured.unwrap();
+        assert_eq!((second.number, second.link, second.cut_bytes), (2, 1, 0));
+        assert_eq!(second.since_first, Duration::from_nanos(249_999_999));
         assert!(capture.next_packet().unwrap().is_none());
     }
 
     #[test]
     fn every_truncation_is_an_error_or_an_end() {
-        let mut writer = CaptureWriter::default();
-        writer.push(Duration::ZERO, &[1; 60]);
-        let bytes = writer.into_bytes();
+        let bytes = written(&[(Duration::ZERO, &[1; 60])]);
         for len in 0..bytes.len() {
             let Ok(mut capture) = open(&bytes[..len], &format!("cut{len}"), PacketLayer::Link)
             else {

@@ -11,7 +11,7 @@ pub mod hex;
 use crate::args::CtxField;
 use crate::failure::Failure;
 use crate::files;
-use capture::Capture;
+use capture::{Capture, Progress};
 use std::path::Path;
 use std::time::Duration;
 use ubpf::Input;
@@ -34,8 +34,14 @@ pub struct Item {
 pub struct Captured {
     /// Number of the packet, from 1.
     pub number: u64,
+    /// When it was captured, since the epoch.
+    pub time: Duration,
     /// Time since the first packet; zero for the first, and where times run backwards.
     pub since_first: Duration,
+    /// Its link type, by the number that files have for it.
+    pub link: u16,
+    /// The Ethernet header in front of it is ours: the capture has none.
+    pub framed: bool,
     /// Bytes that were on the wire and are not in the capture.
     pub cut_bytes: u32,
 }
@@ -82,6 +88,15 @@ impl Inputs {
                     contexts.into_iter().map(|ctx| Input { ctx: Some(ctx), ..Input::default() });
                 Ok(Self::Listed(inputs.collect::<Vec<_>>().into_iter()))
             }
+        }
+    }
+
+    /// Bytes of the capture, where there is one and its size is known.
+    #[must_use]
+    pub const fn progress(&self) -> Option<&Progress> {
+        match self {
+            Self::Captured(capture) => Some(capture.progress()),
+            Self::Listed(_) => None,
         }
     }
 

@@ -9,6 +9,7 @@
 mod clock;
 mod net;
 mod object;
+mod redirect;
 mod rng;
 pub mod socket;
 mod task;
@@ -17,6 +18,7 @@ mod trace;
 pub use clock::{Clock, ClockConfig, ClockId};
 pub use net::{Device, Route};
 pub use object::KernelTypes;
+pub use redirect::Redirect;
 pub use rng::{Rng, mix};
 pub use socket::{Socket, Sockets};
 pub use task::Task;
@@ -82,6 +84,7 @@ pub struct Environment {
     next_cookie: AtomicU64,
     next_run: AtomicU64,
     trace: Mutex<TraceLog>,
+    redirect: Mutex<Option<Redirect>>,
     hash_seed: u64,
 }
 
@@ -103,6 +106,7 @@ impl Environment {
             next_cookie: AtomicU64::new(next_cookie),
             next_run: AtomicU64::new(0),
             trace: Mutex::new(TraceLog::default()),
+            redirect: Mutex::new(None),
             hash_seed: Rng::new(!config.seed).next(),
         }
     }
@@ -174,6 +178,16 @@ impl Environment {
     /// A number that no other run of the world has.
     pub fn next_run(&self) -> u64 {
         self.next_run.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Notes where a program wants its packet sent, should it return that verdict.
+    pub fn redirect(&self, to: Redirect) {
+        *lock(&self.redirect) = Some(to);
+    }
+
+    /// Takes where the program last wanted its packet sent.
+    pub fn take_redirect(&self) -> Option<Redirect> {
+        lock(&self.redirect).take()
     }
 
     /// Appends to the trace log what one `bpf_trace_printk` wrote.

@@ -6,8 +6,8 @@ use super::group::{
 };
 use super::skb::skb;
 use super::sock;
-use crate::env;
 use crate::env::socket::LISTEN;
+use crate::env::{self, Redirect};
 use crate::prog_types::skb::Skb;
 use crate::prog_types::xdp::XdpRun;
 use ubpf_abi::{Errno, Trap, TrapKind};
@@ -76,7 +76,8 @@ const XDP_ABORTED: u32 = 0;
 const XDP_REDIRECT: u32 = 4;
 const INGRESS: u64 = 1;
 
-fn redirect(cx: &mut CallCx<'_>, _ifindex: u32, flags: u64) -> u32 {
+fn redirect(cx: &mut CallCx<'_>, ifindex: u32, flags: u64) -> u32 {
+    env::of(cx.world).redirect(Redirect::Device(ifindex));
     let (known, done, refused) = if cx.run.as_any_mut().is::<XdpRun>() {
         (0, XDP_REDIRECT, XDP_ABORTED)
     } else {
@@ -85,18 +86,20 @@ fn redirect(cx: &mut CallCx<'_>, _ifindex: u32, flags: u64) -> u32 {
     if flags & !known == 0 { done } else { refused }
 }
 
-fn redirect_peer(_: &mut CallCx<'_>, _ifindex: u32, flags: u64) -> u32 {
+fn redirect_peer(cx: &mut CallCx<'_>, ifindex: u32, flags: u64) -> u32 {
+    env::of(cx.world).redirect(Redirect::Device(ifindex));
     if flags == 0 { TC_ACT_REDIRECT } else { TC_ACT_SHOT }
 }
 
 fn redirect_neigh(
-    _: &mut CallCx<'_>,
-    _ifindex: u32,
+    cx: &mut CallCx<'_>,
+    ifindex: u32,
     neighbour: Option<MemReadOrEmpty>,
     flags: u64,
 ) -> u32 {
     /// `struct bpf_redir_neigh`.
     const NEIGHBOUR_BYTES: u32 = 20;
+    env::of(cx.world).redirect(Redirect::Device(ifindex));
     let short = neighbour.is_some_and(|n| !n.is_empty() && n.len() < NEIGHBOUR_BYTES);
     if flags == 0 && !short { TC_ACT_REDIRECT } else { TC_ACT_SHOT }
 }

@@ -1,6 +1,7 @@
 //! Redirects through maps. Test runs do not carry them out: what counts is the verdict.
 
 use super::group::XDP;
+use crate::env::{self, Redirect};
 use ubpf_abi::map::{MapOp, MapType};
 use ubpf_vm::call::{CallCx, MapRef};
 use ubpf_vm::helper;
@@ -30,6 +31,17 @@ fn redirect_map(cx: &mut CallCx<'_>, map: MapRef<'_>, key: u64, flags: u64) -> u
     if flags & !(DEFAULT_MASK | to_many) != 0 {
         return ABORTED;
     }
-    let found = map.lookup(cx.cpu, &(key as u32).to_le_bytes()).is_some();
-    if found || flags & BROADCAST != 0 { REDIRECT } else { flags & DEFAULT_MASK }
+    let env = env::of(cx.world);
+    if flags & BROADCAST != 0 {
+        env.redirect(Redirect::All { map: map.addr() });
+        return REDIRECT;
+    }
+    let key = key as u32;
+    let Some(value) = map.lookup(cx.cpu, &key.to_le_bytes()) else {
+        return flags & DEFAULT_MASK;
+    };
+    // Values of device maps begin with the device's index.
+    let device = (to_many != 0).then(|| cx.cage().load::<u32>(value).ok()).flatten();
+    env.redirect(device.map_or(Redirect::Entry { map: map.addr(), key }, Redirect::Device));
+    REDIRECT
 }

@@ -228,7 +228,7 @@ impl RunState for ContextRun {
             Form::Bytes { returned: false } => None,
             Form::Struct | Form::Bytes { returned: true } => Some(self.bytes()),
         };
-        Ok(Output { retval: r0 as u32, data: None, ctx })
+        Ok(Output { retval: r0 as u32, ctx, ..Output::default() })
     }
 
     fn as_any_mut(&mut self) -> &mut dyn Any {

@@ -149,7 +149,7 @@ impl RunState for FlowRun {
     fn finish(&mut self, _: &World, r0: u64) -> Result<Output, InputError> {
         let keys = self.keys().map_err(|_| refuse(Errno::EFAULT, "the flow keys are gone"))?;
         let ctx = self.given.map(|given| given.to_vec());
-        Ok(Output { retval: r0 as u32, data: Some(keys), ctx })
+        Ok(Output { retval: r0 as u32, data: Some(keys), ctx, ..Output::default() })
     }
 
     fn as_any_mut(&mut self) -> &mut dyn Any {

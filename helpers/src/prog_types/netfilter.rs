@@ -182,7 +182,7 @@ impl RunState for HookRun {
     }
 
     fn finish(&mut self, _: &World, r0: u64) -> Result<Output, InputError> {
-        Ok(Output { retval: r0 as u32, data: None, ctx: None })
+        Ok(Output { retval: r0 as u32, ..Output::default() })
     }
 
     fn as_any_mut(&mut self) -> &mut dyn Any {

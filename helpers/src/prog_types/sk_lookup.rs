@@ -185,7 +185,7 @@ impl RunState for LookupRun {
         let mut ctx = self.given;
         ctx.iter_mut().zip(cookie.to_le_bytes()).for_each(|(to, from)| *to = from);
         let retval = if passes { PASS } else { 0 };
-        Ok(Output { retval, data: None, ctx: Some(ctx.to_vec()) })
+        Ok(Output { retval, ctx: Some(ctx.to_vec()), ..Output::default() })
     }
 
     fn as_any_mut(&mut self) -> &mut dyn Any {

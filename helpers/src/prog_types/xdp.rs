@@ -380,7 +380,8 @@ impl RunState for XdpRun {
             set(&DATA_END, self.linear.meta_len() + self.linear.len());
             ctx.to_vec()
         });
-        Ok(Output { retval: r0 as u32, data: Some(data), ctx })
+        let meta_len = self.linear.meta_len();
+        Ok(Output { retval: r0 as u32, data: Some(data), meta_len, ctx })
     }
 
     fn as_any_mut(&mut self) -> &mut dyn Any {

@@ -364,7 +364,8 @@ impl RunState for Skb {
         };
         data.extend(self.packet.visible());
         let ctx = self.ctx_in.map(|ctx_in| prepare::ctx_out(ctx_in, &self.ctx_bytes()));
-        Ok(Output { retval: r0 as u32, data: Some(data), ctx })
+        let meta_len = self.packet.meta_len();
+        Ok(Output { retval: r0 as u32, data: Some(data), meta_len, ctx })
     }
 
     fn as_any_mut(&mut self) -> &mut dyn Any {
