@@ -24,7 +24,7 @@ use ubpf_vm::lower::{Target, lower, lower_verified};
 use ubpf_vm::map::Map;
 use ubpf_vm::mem::{Cage, GuestAddr};
 use ubpf_vm::registry::{ProgTypeDef, Registry};
-use ubpf_vm::run::{Cpu, Input, Output};
+use ubpf_vm::run::{Cpu, Input, Output, RunState};
 use ubpf_vm::world::{ProgId, World};
 
 /// A program in its world. Maps keep their contents from run to run.
@@ -96,6 +96,7 @@ impl Instance {
             let known = engine.target_btf().or(module.object().btf.as_ref());
             config.types = KernelTypes::new(known.cloned());
         }
+        config.program_types = config.program_types.or_else(|| module.object().btf.clone());
         let cpus = config.cpus;
         let environment = Box::new(Environment::new(config));
         let world = World::new(Cage::new()?, engine.kernel(), cpus, environment);
@@ -148,8 +149,15 @@ impl Instance {
             let args = [state.ctx().into(), 0, 0, 0, 0];
             let call = Call { world, state: &mut *state, func: SubprogId(0), args };
             let outcome = self.image.call(&mut self.thread, call);
-            r0 = outcome.result.map_err(|trap| self.trapped(trap))?;
             insns = outcome.insns;
+            r0 = match outcome.result {
+                Err(trap) if trap.kind == TrapKind::Thrown => {
+                    let call = Catch { world, state: &mut *state, cookie: trap.info };
+                    call.r0(&*self.image, &mut self.thread)
+                }
+                result => result,
+            }
+            .map_err(|trap| self.trapped(trap))?;
         }
         let elapsed = start.elapsed();
         let output = state.finish(world, r0)?;
@@ -236,6 +244,32 @@ impl Instance {
             })
             .collect()
     }
+}
+
+/// What becomes of an exception: the program's own callback makes the result, or the cookie is it.
+struct Catch<'a> {
+    world: &'a World,
+    state: &'a mut dyn RunState,
+    cookie: u64,
+}
+
+impl Catch<'_> {
+    fn r0(self, image: &dyn Image, thread: &mut Thread) -> Result<u64, Trap> {
+        let Some(func) = exception_callback(image.code().program()) else {
+            return Ok(self.cookie);
+        };
+        let args = [self.cookie, 0, 0, 0, 0];
+        image.call(thread, Call { world: self.world, state: self.state, func, args }).result
+    }
+}
+
+/// The subprogram that a declaration tag of the main one names as its callback for exceptions.
+fn exception_callback(program: &Program) -> Option<SubprogId> {
+    let btf = program.btf.as_deref()?;
+    let main = program.subprogs.first()?.btf_func?;
+    let name = btf.decl_tags(main, None).find_map(|tag| tag.strip_prefix("exception_callback:"))?;
+    let at = program.subprogs.iter().position(|subprog| subprog.name == name)?;
+    u32::try_from(at).ok().map(SubprogId)
 }
 
 /// A program by its name, with its number where a prog array refers to it.

@@ -49,6 +49,7 @@ errnos! {
     ENAMETOOLONG = 36, "name too long";
     ELOOP = 40, "too many levels";
     ENODATA = 61, "no data";
+    ENONET = 64, "not on the network";
     EPROTO = 71, "protocol error";
     EBADMSG = 74, "bad message";
     EOVERFLOW = 75, "value too large";

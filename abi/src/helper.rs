@@ -13,6 +13,11 @@ use core::fmt;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct HelperId(pub u32);
 
+impl HelperId {
+    /// What stands for a kernel function where a helper's number is expected: no helper has it.
+    pub const KFUNC: Self = Self(0);
+}
+
 impl fmt::Display for HelperId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)

@@ -26,7 +26,7 @@ use ubpf_abi::helper::HelperId;
 use ubpf_abi::kernel::Version;
 use ubpf_abi::limits::MAX_PROCESSED_INSNS;
 use ubpf_abi::map::{MapId, MapOp};
-use ubpf_abi::object::ExternId;
+use ubpf_abi::object::{Extern, ExternId, ExternKind};
 use ubpf_abi::program::Program;
 use ubpf_abi::verified::{CallFacts, Facts, Verified};
 use ubpf_isa::{CallTarget, DecodeError, Imm64, Insn, Pc, Reg, RegSet};
@@ -319,6 +319,8 @@ impl Lowering<'_> {
                 func_addr(id).ok_or(LowerErrorKind::TooManySubprogs)
             }
             Imm64::BtfId { id, .. } => match self.program.externs.get(id as usize) {
+                // Programs ask for the address of a kernel function to know whether it exists.
+                Some(symbol) if self.kfunc_body(symbol).is_some() => Ok(KFUNCS),
                 Some(symbol) if symbol.weak => Ok(0),
                 symbol => Err(extern_error(symbol.map(|s| s.name.clone()), id)),
             },
@@ -359,22 +361,44 @@ impl Lowering<'_> {
         }
         let name = def.decl.name;
         let body = def.body.ok_or(LowerErrorKind::HelperWithoutBody { id, name })?;
-        let known = self.helpers.iter().position(|helper| helper.id == id);
-        let index = known.unwrap_or_else(|| {
-            self.helpers.push(HelperTarget { id, name, body });
+        Ok(self.call(HelperTarget { id, name, body }))
+    }
+
+    /// A call of a helper or kernel function; each stands in the code's list once.
+    fn call(&mut self, target: HelperTarget) -> Op {
+        let same = |known: &HelperTarget| (known.id, known.name) == (target.id, target.name);
+        let index = self.helpers.iter().position(same).unwrap_or_else(|| {
+            self.helpers.push(target);
             self.helpers.len() - 1
         });
-        Ok(Op::CallHelper { helper: HelperIndex(index as u32) })
+        Op::CallHelper { helper: HelperIndex(index as u32) }
+    }
+
+    /// The kernel function that a symbol names, where it can be run.
+    fn kfunc_body(&self, symbol: &Extern) -> Option<HelperTarget> {
+        let ExternKind::Kfunc { .. } = symbol.kind else { return None };
+        let def = self.target.registry.kfunc_def(essential(&symbol.name))?;
+        Some(HelperTarget { id: HelperId::KFUNC, name: def.decl.name, body: def.body? })
     }
 
     /// Programs guard calls of weak kernel functions by asking first, too.
-    fn kfunc(&self, id: i32) -> Result<Op, LowerErrorKind> {
+    fn kfunc(&mut self, id: i32) -> Result<Op, LowerErrorKind> {
         let id = ExternId(id.cast_unsigned());
-        match self.program.externs.get(id.0 as usize) {
-            Some(symbol) if symbol.weak => Ok(Op::Trap { kind: TrapKind::Unsupported }),
-            symbol => Err(extern_error(symbol.map(|s| s.name.clone()), id.0)),
+        let symbol = self.program.externs.get(id.0 as usize);
+        match (symbol, symbol.and_then(|symbol| self.kfunc_body(symbol))) {
+            (_, Some(target)) => Ok(self.call(target)),
+            (Some(symbol), None) if symbol.weak => Ok(Op::Trap { kind: TrapKind::Unsupported }),
+            (symbol, None) => Err(extern_error(symbol.map(|s| s.name.clone()), id.0)),
         }
     }
+}
+
+/// What the address of a kernel function reads as. Nobody can access it.
+const KFUNCS: u64 = 0xffff_ffff_8100_0000;
+
+/// A kernel function's name without the flavour that a program gives it behind three underscores.
+fn essential(name: &str) -> &str {
+    name.split("___").next().unwrap_or(name)
 }
 
 fn extern_error(name: Option<String>, id: u32) -> LowerErrorKind {

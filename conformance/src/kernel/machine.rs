@@ -7,7 +7,7 @@ use crate::machine::{Contents, Machine, Records, RunError, RunResult, Stimulus};
 use std::os::fd::AsFd;
 use ubpf_abi::Errno;
 use ubpf_abi::map::{MapInit, SlotTarget};
-use ubpf_abi::object::{ExternKind, Object};
+use ubpf_abi::object::Object;
 use ubpf_abi::prog_type::ProgType;
 use ubpf_loader::{LoadError, find_program, link};
 
@@ -17,9 +17,6 @@ pub enum MachineError {
     /// The object holds no such program, or one that cannot be linked.
     #[error(transparent)]
     Load(#[from] LoadError),
-    /// The object's types cannot be written for the kernel.
-    #[error("the object's BTF cannot be encoded")]
-    Btf(#[from] ubpf_loader::btf::EncodeError),
     /// The kernel does not take it.
     #[error(transparent)]
     World(#[from] WorldError),
@@ -45,9 +42,11 @@ impl KernelMachine {
     /// # Errors
     /// [`MachineError`] with the kernel's reason.
     pub fn create(object: &Object, entry: &str) -> Result<Self, MachineError> {
-        let btf = object.btf.as_deref().filter(|_| has_loadable_types(object));
-        let btf = btf.map(ubpf_loader::btf::encode).transpose()?;
-        let world = KernelWorld::create(&object.maps, btf.as_deref())?;
+        let mut world = KernelWorld::like_libbpf(object)?;
+        for map in world.maps_mut() {
+            let name = map.def().name.clone();
+            map.listen().map_err(|errno| WorldError::Map { name, errno })?;
+        }
         let load = |name: &str| -> Result<(Loaded, ProgType), MachineError> {
             let program = link(object, find_program(object, Some(name))?, None)?;
             let loaded = world
@@ -75,12 +74,6 @@ impl KernelMachine {
     pub const fn prog_type(&self) -> ProgType {
         self.prog_type
     }
-}
-
-/// Whether the kernel takes the object's BTF as it is. It refuses variables of type `void`, which
-/// is what untyped externs are; programs with those go without types.
-fn has_loadable_types(object: &Object) -> bool {
-    !object.externs.iter().any(|e| matches!(e.kind, ExternKind::Address))
 }
 
 impl Machine for KernelMachine {

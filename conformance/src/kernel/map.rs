@@ -45,7 +45,6 @@ impl KernelMap {
     /// # Errors
     /// The kernel's error number; `EINVAL` for a type that does not exist.
     pub fn create(def: &MapDef, btf: Option<BorrowedFd<'_>>) -> Result<Self, Errno> {
-        let map_type = def.map_type.map_err(|_| Errno::EINVAL)?;
         let inner = match &def.inner {
             Some(inner) => Some(Self::create(inner, btf)?),
             None => None,
@@ -53,20 +52,33 @@ impl KernelMap {
         let inner = inner.as_ref().map(AsFd::as_fd);
         let fd = MapFd::create(&MapCreate { btf: types(def, btf), ..request(def, inner)? })?;
         initialize(&fd, &def.init)?;
-        let events = match map_type {
-            MapType::Ringbuf => Events::Ring(RingBuffer::map(fd.as_fd(), def.max_entries)?),
-            MapType::PerfEventArray => {
+        let mut map = Self { fd, def: def.clone(), events: Events::None };
+        map.listen()?;
+        Ok(map)
+    }
+
+    /// Opens a buffer for its events, where it is a map that has some: on CPU 0.
+    ///
+    /// # Errors
+    /// The kernel's error number.
+    pub fn listen(&mut self) -> Result<(), Errno> {
+        self.events = match self.def.map_type {
+            Ok(MapType::Ringbuf) => {
+                Events::Ring(RingBuffer::map(self.fd.as_fd(), self.def.max_entries)?)
+            }
+            Ok(MapType::PerfEventArray) => {
                 let buffer = PerfBuffer::open()?;
-                fd.update(&[0; 4], &sys::raw(buffer.as_fd()).to_le_bytes(), 0)?;
+                self.fd.update(&[0; 4], &sys::raw(buffer.as_fd()).to_le_bytes(), 0)?;
                 Events::Perf(buffer)
             }
             _ => Events::None,
         };
-        Ok(Self { fd, def: def.clone(), events })
+        Ok(())
     }
 
     /// Creates a map of an object exactly as libbpf does, with the types it passes on and without
-    /// them where the kernel does not take them. Nobody reads its events.
+    /// them where the kernel does not take them. Nobody reads its events until
+    /// [`KernelMap::listen`].
     ///
     /// # Errors
     /// The kernel's error number; `EINVAL` for a type that does not exist.

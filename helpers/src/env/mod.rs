@@ -7,6 +7,7 @@
 //! point in every world, so that runs can be repeated.
 
 mod clock;
+mod heap;
 mod net;
 mod object;
 mod redirect;
@@ -16,6 +17,7 @@ mod task;
 mod trace;
 
 pub use clock::{Clock, ClockConfig, ClockId};
+pub use heap::Heap;
 pub use net::{Device, Route};
 pub use object::KernelTypes;
 pub use redirect::Redirect;
@@ -25,7 +27,8 @@ pub use task::Task;
 pub use trace::TraceLog;
 
 use core::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
+use ubpf_abi::btf::Btf;
 use ubpf_vm::world::World;
 
 /// Interface index of the loopback device, where test-run's packets come from.
@@ -52,6 +55,8 @@ pub struct EnvConfig {
     pub sockets: Vec<Socket>,
     /// The types by which kernel objects are laid out.
     pub types: KernelTypes,
+    /// The programs' own types, by which their objects are laid out.
+    pub program_types: Option<Arc<Btf>>,
 }
 
 impl Default for EnvConfig {
@@ -66,6 +71,7 @@ impl Default for EnvConfig {
             routes: Vec::new(),
             sockets: Vec::new(),
             types: KernelTypes::default(),
+            program_types: None,
         }
     }
 }
@@ -81,6 +87,8 @@ pub struct Environment {
     routes: Vec<Route>,
     sockets: Sockets,
     types: KernelTypes,
+    program_types: Option<Arc<Btf>>,
+    heap: Heap,
     next_cookie: AtomicU64,
     next_run: AtomicU64,
     trace: Mutex<TraceLog>,
@@ -103,6 +111,8 @@ impl Environment {
             routes: config.routes,
             sockets: Sockets::new(config.sockets, FIRST_COOKIE),
             types: config.types,
+            program_types: config.program_types,
+            heap: Heap::default(),
             next_cookie: AtomicU64::new(next_cookie),
             next_run: AtomicU64::new(0),
             trace: Mutex::new(TraceLog::default()),
@@ -168,6 +178,18 @@ impl Environment {
     #[must_use]
     pub const fn types(&self) -> &KernelTypes {
         &self.types
+    }
+
+    /// The programs' own types.
+    #[must_use]
+    pub const fn program_types(&self) -> Option<&Arc<Btf>> {
+        self.program_types.as_ref()
+    }
+
+    /// Objects that programs made.
+    #[must_use]
+    pub const fn heap(&self) -> &Heap {
+        &self.heap
     }
 
     /// A new socket's cookie.

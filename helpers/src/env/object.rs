@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use ubpf_abi::btf::value::{Place, Value, encode};
 use ubpf_abi::btf::{Btf, Kind};
-use ubpf_vm::mem::{Cage, MemError, Perm, Region, RegionKind, RegionSpec};
+use ubpf_vm::mem::{Cage, GuestAddr, MemError, Perm, Region, RegionKind, RegionSpec};
 
 /// Bytes of an object whose type is not known.
 const OPAQUE_BYTES: usize = 8;
@@ -42,6 +42,28 @@ impl KernelTypes {
         let written = region.write(0, &bytes);
         debug_assert!(written.is_ok(), "the region has the object's size");
         Ok(region)
+    }
+
+    /// The same, at the place of an earlier one where there is one.
+    ///
+    /// # Errors
+    /// As [`KernelTypes::object`].
+    pub fn show(
+        &self,
+        cage: &Arc<Cage>,
+        name: &'static str,
+        fields: &[(&str, u64)],
+        place: &mut Option<Region>,
+    ) -> Result<GuestAddr, MemError> {
+        let region = match place {
+            Some(region) => {
+                let written = region.write(0, &self.bytes(name, fields));
+                debug_assert!(written.is_ok(), "the region has the object's size");
+                region
+            }
+            None => place.insert(self.object(cage, name, fields)?),
+        };
+        Ok(region.addr())
     }
 
     fn bytes(&self, name: &str, fields: &[(&str, u64)]) -> Vec<u8> {

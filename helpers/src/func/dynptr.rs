@@ -67,7 +67,8 @@ impl Kind {
     const ALL: [Self; 5] = [Self::Local, Self::Ringbuf, Self::Skb, Self::Xdp, Self::SkbMeta];
 
     /// Whether programs can have addresses into it.
-    const fn is_memory(self) -> bool {
+    #[must_use]
+    pub const fn is_memory(self) -> bool {
         matches!(self, Self::Local | Self::Ringbuf)
     }
 }
@@ -265,12 +266,12 @@ fn dynptr_read(
     cx: &mut CallCx<'_>,
     to: MemWriteOrEmpty,
     from: DynptrAny,
-    off: u64,
+    off: u32,
     flags: u64,
 ) -> Result<(), Fail> {
     let dynptr = Dynptr::load(cx, from.addr())?.filter(|_| flags == 0).ok_or(Errno::EINVAL)?;
-    dynptr.check(off, to.len().into())?;
-    match dynptr.read(cx, off as u32, to.len()) {
+    dynptr.check(off.into(), to.len().into())?;
+    match dynptr.read(cx, off, to.len()) {
         Ok(bytes) => Ok(to.write(cx, &bytes).map_err(|_| Errno::EFAULT)?),
         Err(Fail::Errno(errno)) => {
             if dynptr.kind == Kind::Skb {
@@ -285,24 +286,24 @@ fn dynptr_read(
 fn dynptr_write(
     cx: &mut CallCx<'_>,
     to: DynptrAny,
-    off: u64,
+    off: u32,
     from: MemReadOrEmpty,
     flags: u64,
 ) -> Result<(), Fail> {
     let dynptr = Dynptr::load(cx, to.addr())?.filter(|d| !d.read_only).ok_or(Errno::EINVAL)?;
-    dynptr.check(off, from.len().into())?;
+    dynptr.check(off.into(), from.len().into())?;
     let bytes = from.bytes(cx).map_err(|_| Errno::EFAULT)?;
-    dynptr.write(cx, off as u32, &bytes, flags)
+    dynptr.write(cx, off, &bytes, flags)
 }
 
 fn dynptr_data(
     cx: &mut CallCx<'_>,
     of: DynptrAny,
-    off: u64,
+    off: u32,
     AllocSizeOrZero(len): AllocSizeOrZero,
 ) -> Result<Option<DynptrSlice>, Trap> {
     let writable = Dynptr::load(cx, of.addr())?.filter(|d| !d.read_only && d.kind.is_memory());
-    let slice = writable.filter(|d| d.check(off, len).is_ok()).map(|d| d.addr(off as u32));
+    let slice = writable.filter(|d| d.check(off.into(), len).is_ok()).map(|d| d.addr(off));
     let addr = slice.and_then(|addr| u32::try_from(addr).ok());
     Ok(addr.map(|addr| DynptrSlice::new(GuestAddr(addr))))
 }

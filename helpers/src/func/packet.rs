@@ -6,6 +6,7 @@ use crate::prog_types::skb::Skb;
 use crate::prog_types::xdp::XdpRun;
 use ubpf_abi::{Errno, TrapKind};
 use ubpf_vm::call::{CallCx, Fail};
+use ubpf_vm::mem::GuestAddr;
 
 /// Copies packet bytes out.
 ///
@@ -72,4 +73,34 @@ pub fn load_meta(cx: &mut CallCx<'_>, off: u32, len: u32) -> Result<Vec<u8>, Fai
 pub fn store_meta(cx: &mut CallCx<'_>, off: u32, bytes: &[u8]) -> Result<(), Fail> {
     let skb = super::skb::skb(cx)?;
     Ok(skb.store_meta(off, bytes).ok_or(Errno::EFAULT)?)
+}
+
+/// Bytes of metadata in front of a socket buffer's packet.
+///
+/// # Errors
+/// The trap of a program that has no socket buffer.
+pub fn meta_len(cx: &mut CallCx<'_>) -> Result<u32, Fail> {
+    Ok(super::skb::skb(cx)?.packet().meta_len())
+}
+
+/// Where packet bytes lie; `None` where they do not lie in one piece.
+pub fn addr(cx: &mut CallCx<'_>, off: u32, len: u32) -> Option<GuestAddr> {
+    let run = cx.run.as_any_mut();
+    if let Some(frame) = run.downcast_ref::<XdpRun>() {
+        return frame.addr(off, len);
+    }
+    let skb = run.downcast_ref::<Skb>().map(Skb::packet);
+    let linear = match skb {
+        Some(packet) => packet,
+        None => run.downcast_ref::<HookRun>()?.packet(),
+    };
+    let end = off.checked_add(len)?;
+    (end <= linear.len()).then(|| linear.data_addr().checked_add(off)).flatten()
+}
+
+/// Where bytes of the metadata lie.
+pub fn meta_addr(cx: &mut CallCx<'_>, off: u32, len: u32) -> Option<GuestAddr> {
+    let linear = super::skb::skb(cx).ok()?.packet();
+    let end = off.checked_add(len)?;
+    (end <= linear.meta_len()).then(|| linear.meta_addr().checked_add(off)).flatten()
 }

@@ -30,7 +30,7 @@ pub const ALL: &[HelperDef] = &[
 ///
 /// # Errors
 /// The trap of a program that is not run on a frame.
-pub(super) fn frame<'c>(cx: &'c mut CallCx<'_>) -> Result<&'c mut XdpRun, Trap> {
+pub(crate) fn frame<'c>(cx: &'c mut CallCx<'_>) -> Result<&'c mut XdpRun, Trap> {
     let trap = cx.trap(TrapKind::Unsupported);
     cx.run.as_any_mut().downcast_mut().ok_or(trap)
 }

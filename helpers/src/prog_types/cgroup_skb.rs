@@ -29,7 +29,8 @@ static FIELDS: &[CtxField] = &fields(&[
     (Field::Hwtstamp, Read),
 ]);
 static LAYOUT: CtxLayout = layout(FIELDS);
-const KIND: SkbKind = SkbKind { layer: PacketLayer::Network, layout: &LAYOUT };
+const KIND: SkbKind =
+    SkbKind { layer: PacketLayer::Network, access: PacketAccess::Read, layout: &LAYOUT };
 
 /// The program type.
 pub const DEF: ProgTypeDef = ProgTypeDef {

@@ -20,7 +20,9 @@ static FIELDS: &[CtxField] = &fields(&[
     (Field::DataEnd, Read),
 ]);
 static LAYOUT: CtxLayout = layout(FIELDS);
-const KIND: SkbKind = SkbKind { layer: PacketLayer::Network, layout: &LAYOUT };
+const KIND: SkbKind =
+    SkbKind { layer: PacketLayer::Network, access: PacketAccess::Read, layout: &LAYOUT };
+const XMIT_KIND: SkbKind = SkbKind { access: PacketAccess::ReadWrite, ..KIND };
 
 /// What the four types have in common.
 const DECL: ProgTypeDecl = ProgTypeDecl {
@@ -65,7 +67,7 @@ pub const XMIT: ProgTypeDef = ProgTypeDef {
         helpers: &[group::BASE, group::EVENTS, group::NET, group::LWT, group::LWT_XMIT],
         ..DECL
     },
-    ..IN
+    prepare: |world, input| skb::prepare(world, input, XMIT_KIND),
 };
 
 /// `lwt_seg6local`.

@@ -225,6 +225,15 @@ impl Linear {
         self.place(self.meta + by, self.data + by, self.end + by).ok_or(Errno::ENOMEM)
     }
 
+    /// Moves everything `by` bytes towards the buffer's start, to gain tailroom. `None` when there
+    /// is not so much headroom.
+    #[must_use]
+    pub fn unshift(&mut self, by: u32) -> Option<()> {
+        let meta = self.meta.checked_sub(by)?;
+        self.region.copy_within(self.meta, meta, self.end - self.meta).ok()?;
+        self.place(meta, self.data - by, self.end - by)
+    }
+
     fn place(&mut self, meta: u32, data: u32, end: u32) -> Option<()> {
         if meta > data || data > end || end > self.region.len() {
             return None;

@@ -28,7 +28,8 @@ static FIELDS: &[CtxField] = &fields(&[
     (Field::Hwtstamp, Read),
 ]);
 static LAYOUT: CtxLayout = layout(FIELDS);
-const KIND: SkbKind = SkbKind { layer: PacketLayer::Link, layout: &LAYOUT };
+const KIND: SkbKind =
+    SkbKind { layer: PacketLayer::Link, access: PacketAccess::ReadWrite, layout: &LAYOUT };
 
 /// What both types have in common.
 const DECL: ProgTypeDecl = ProgTypeDecl {

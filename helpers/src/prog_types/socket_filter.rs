@@ -11,7 +11,8 @@ use ubpf_vm::registry::ProgTypeDef;
 
 static FIELDS: &[CtxField] = &fields(&[]);
 static LAYOUT: CtxLayout = layout(FIELDS);
-const KIND: SkbKind = SkbKind { layer: PacketLayer::Network, layout: &LAYOUT };
+const KIND: SkbKind =
+    SkbKind { layer: PacketLayer::Network, access: PacketAccess::None, layout: &LAYOUT };
 
 /// The program type.
 pub const DEF: ProgTypeDef = ProgTypeDef {

@@ -15,13 +15,14 @@ use super::packet::Linear;
 use crate::env;
 use crate::func::group;
 use std::any::Any;
+use std::sync::Arc;
 use ubpf_abi::ctx::{CtxAccess, CtxField, CtxFieldKind, CtxLayout, CtxWidth};
 use ubpf_abi::prog_type::{
     AttachType, Fate, InputKind, PacketAccess, PacketLayer, ProgType, ProgTypeDecl, RetRange,
     Verdicts,
 };
 use ubpf_abi::{Errno, Version};
-use ubpf_vm::mem::{GuestAddr, Perm, Region, RegionKind, RegionSpec};
+use ubpf_vm::mem::{Cage, GuestAddr, MemError, Perm, Region, RegionKind, RegionSpec};
 use ubpf_vm::registry::ProgTypeDef;
 use ubpf_vm::run::{CtxStoreError, Input, InputError, Output, RunState};
 use ubpf_vm::world::World;
@@ -103,11 +104,47 @@ pub const DEF: ProgTypeDef = ProgTypeDef {
 pub struct XdpRun {
     ctx: Region,
     linear: Linear,
-    frags: Vec<Vec<u8>>,
+    frags: Vec<Frag>,
     /// The context that the caller brought; without one none is reported.
     ctx_in: Option<[u8; CTX_BYTES]>,
     /// Device that the frame came from.
     ifindex: u32,
+    /// The kernel's own struct, where a program asked for it.
+    kernel: Option<Region>,
+}
+
+/// A fragment: a page that holds some bytes from its start on.
+#[derive(Debug)]
+struct Frag {
+    page: Region,
+    len: u32,
+}
+
+impl Frag {
+    fn new(cage: &Arc<Cage>, bytes: &[u8]) -> Result<Self, InputError> {
+        let spec = RegionSpec::new(FRAME_BYTES.into(), RegionKind::Packet, "");
+        let page = cage.alloc(spec).map_err(|e| no_memory(&e))?;
+        let written = page.write(0, bytes);
+        debug_assert!(written.is_ok(), "a fragment is no longer than its page");
+        let mut frag = Self { page, len: 0 };
+        frag.resize(bytes.len() as u32);
+        Ok(frag)
+    }
+
+    /// Makes it so long; what is new is zero.
+    fn resize(&mut self, len: u32) {
+        if let Some(more) = len.checked_sub(self.len).filter(|_| self.len != 0) {
+            let cleared = self.page.fill(self.len, more, 0);
+            debug_assert!(cleared.is_ok(), "a fragment is no longer than its page");
+        }
+        self.len = len;
+        let shown = self.page.set_bounds(0, len);
+        debug_assert!(shown.is_ok(), "a fragment is no longer than its page");
+    }
+
+    fn bytes(&self) -> Vec<u8> {
+        self.page.read_vec(0, self.len).unwrap_or_default()
+    }
 }
 
 fn prepare(world: &World, input: &Input) -> Result<Box<dyn RunState>, InputError> {
@@ -134,19 +171,20 @@ fn prepare(world: &World, input: &Input) -> Result<Box<dyn RunState>, InputError
     // Metadata is taken from the headroom, so that the linear part grows by it.
     let linear_len = linear_len.min(LINEAR_BYTES + meta_len) as usize;
     let (linear, rest) = input.data.split_at(linear_len.min(input.data.len()));
-    let frags: Vec<_> = rest.chunks(FRAME_BYTES as usize).map(<[u8]>::to_vec).collect();
-    if frags.len() > MAX_FRAGS {
+    let pages = rest.chunks(FRAME_BYTES as usize);
+    if pages.len() > MAX_FRAGS {
         let message = format!("packet of {data_len} bytes: it does not fit {MAX_FRAGS} fragments");
         return Err(refuse(Errno::ENOMEM, message));
     }
     let cage = world.cage();
+    let frags = pages.map(|bytes| Frag::new(cage, bytes)).collect::<Result<_, _>>()?;
     let capacity = FRAME_BYTES - SHARED_INFO_BYTES;
     let headroom = HEADROOM_BYTES - meta_len;
     let linear =
         Linear::new(cage, capacity, headroom, meta_len, linear).map_err(|e| no_memory(&e))?;
     let spec = RegionSpec::new(CTX_BYTES as u64, RegionKind::Context, LAYOUT.name);
     let ctx = cage.alloc(spec.perm(Perm::Read)).map_err(|e| no_memory(&e))?;
-    let run = XdpRun { ctx, linear, frags, ctx_in, ifindex };
+    let run = XdpRun { ctx, linear, frags, ctx_in, ifindex, kernel: None };
     run.show_ctx();
     Ok(Box::new(run))
 }
@@ -219,7 +257,7 @@ impl XdpRun {
     }
 
     fn frags_len(&self) -> u32 {
-        self.frags.iter().map(|f| f.len() as u32).sum()
+        self.frags.iter().map(|frag| frag.len).sum()
     }
 
     /// Moves the packet's start and the metadata in front of it, as `bpf_xdp_adjust_head` does.
@@ -263,10 +301,10 @@ impl XdpRun {
         if let Some(last) = self.frags.last_mut() {
             match u32::try_from(by) {
                 Ok(grow) => {
-                    if grow > FRAME_BYTES - last.len() as u32 {
+                    if grow > FRAME_BYTES - last.len {
                         return Err(Errno::EINVAL);
                     }
-                    last.resize(last.len() + grow as usize, 0);
+                    last.resize(last.len + grow);
                 }
                 // The kernel negates the smallest number to itself, and then has nothing to do.
                 Err(_) if by == i32::MIN => {}
@@ -289,14 +327,14 @@ impl XdpRun {
         if i64::from(by) > i64::from(self.len()) - i64::from(ETH_HLEN) {
             return Err(Errno::EINVAL);
         }
-        let mut left = by as usize;
+        let mut left = by;
         while left > 0 {
             let Some(last) = self.frags.last_mut() else { break };
-            if left < last.len() {
-                last.truncate(last.len() - left);
+            if left < last.len {
+                last.resize(last.len - left);
                 return Ok(());
             }
-            left -= last.len();
+            left -= last.len;
             self.frags.pop();
         }
         let left = i32::try_from(left).map_err(|_| Errno::EINVAL)?;
@@ -314,9 +352,9 @@ impl XdpRun {
             0 => Vec::new(),
             _ => self.linear.read(off, inside).ok_or(Errno::EINVAL)?,
         };
-        let skip = off.saturating_sub(self.linear.len()) as usize;
-        let rest = self.frags.iter().flatten().skip(skip).take((len - inside) as usize);
-        bytes.extend(rest);
+        for (frag, at, part) in self.parts(off.saturating_sub(self.linear.len()), len - inside) {
+            bytes.extend(frag.page.read_vec(at, part).map_err(|_| Errno::EINVAL)?);
+        }
         Ok(bytes)
     }
 
@@ -331,10 +369,109 @@ impl XdpRun {
         if !linear.is_empty() {
             self.linear.write(off, linear).ok_or(Errno::EINVAL)?;
         }
-        let skip = off.saturating_sub(self.linear.len()) as usize;
-        let targets = self.frags.iter_mut().flatten().skip(skip);
-        targets.zip(rest).for_each(|(to, from)| *to = *from);
+        let mut rest = rest;
+        let skip = off.saturating_sub(self.linear.len());
+        for (frag, at, part) in self.parts(skip, rest.len() as u32) {
+            let (bytes, behind) = rest.split_at(rest.len().min(part as usize));
+            frag.page.write(at, bytes).map_err(|_| Errno::EINVAL)?;
+            rest = behind;
+        }
         Ok(())
+    }
+
+    /// The parts of fragments that `len` bytes lie in, `skip` bytes behind the linear part: each
+    /// with its offset in the fragment and its length.
+    fn parts(&self, mut skip: u32, mut len: u32) -> impl Iterator<Item = (&Frag, u32, u32)> {
+        self.frags.iter().filter_map(move |frag| {
+            let at = skip.min(frag.len);
+            let part = (frag.len - at).min(len);
+            skip -= at;
+            len -= part;
+            (part > 0).then_some((frag, at, part))
+        })
+    }
+
+    /// Where packet bytes lie; `None` where they do not lie in one piece.
+    #[must_use]
+    pub fn addr(&self, off: u32, len: u32) -> Option<GuestAddr> {
+        self.check(off, len).ok()?;
+        let linear = self.linear.len();
+        if off < linear {
+            return (off + len <= linear).then(|| self.linear.data_addr().checked_add(off))?;
+        }
+        let mut behind = off - linear;
+        for frag in &self.frags {
+            if behind < frag.len {
+                return if behind + len <= frag.len { frag.page.at(behind) } else { None };
+            }
+            behind -= frag.len;
+        }
+        // The kernel gives the end of the linear part for nothing at the end.
+        self.linear.data_addr().checked_add(linear).filter(|_| len == 0)
+    }
+
+    /// Brings the packet's first `len` bytes into the linear part, as `bpf_xdp_pull_data` does.
+    ///
+    /// # Errors
+    /// `EINVAL` where the packet, or the linear part's room, is smaller.
+    pub fn pull(&mut self, len: u32) -> Result<(), Errno> {
+        if len > self.len() {
+            return Err(Errno::EINVAL);
+        }
+        let have = self.linear.len();
+        let Some(missing) = len.checked_sub(have).filter(|missing| *missing > 0) else {
+            return Ok(());
+        };
+        // What the tailroom lacks is taken from the headroom.
+        let shift = missing.saturating_sub(self.linear.tailroom());
+        let headroom = self.linear.headroom().saturating_sub(XDP_FRAME_BYTES);
+        if shift > headroom {
+            return Err(Errno::EINVAL);
+        }
+        let bytes = self.load(have, missing)?;
+        if shift > 0 {
+            self.linear.unshift(shift).ok_or(Errno::EINVAL)?;
+        }
+        let by = i32::try_from(missing).map_err(|_| Errno::EINVAL)?;
+        self.linear.move_end(by).ok_or(Errno::EINVAL)?;
+        self.linear.write(have, &bytes).ok_or(Errno::EINVAL)?;
+        self.drop_first(missing);
+        self.show_ctx();
+        Ok(())
+    }
+
+    /// Takes bytes away from the first fragments.
+    fn drop_first(&mut self, mut by: u32) {
+        self.frags.retain_mut(|frag| {
+            let gone = by.min(frag.len);
+            by -= gone;
+            let left = frag.len - gone;
+            if gone > 0 && left > 0 {
+                let moved = frag.page.copy_within(gone, 0, left);
+                debug_assert!(moved.is_ok(), "a fragment is no longer than its page");
+                frag.len = left;
+                let shown = frag.page.set_bounds(0, left);
+                debug_assert!(shown.is_ok(), "a fragment is no longer than its page");
+            }
+            left > 0
+        });
+    }
+
+    /// The kernel's own struct of the frame as it is now: where programs see it.
+    ///
+    /// # Errors
+    /// When guest memory is exhausted.
+    pub fn kernel_struct(&mut self, world: &World) -> Result<GuestAddr, MemError> {
+        let addr = |addr: GuestAddr| u64::from(addr);
+        let fields = [
+            ("data", addr(self.linear.data_addr())),
+            ("data_end", addr(self.linear.end_addr())),
+            ("data_meta", addr(self.linear.meta_addr())),
+            ("data_hard_start", addr(self.linear.data_addr()) - u64::from(self.linear.data_off())),
+            ("frame_sz", FRAME_BYTES.into()),
+        ];
+        let types = env::of(world).types();
+        types.show(world.cage(), "xdp_buff", &fields, &mut self.kernel)
     }
 
     fn check(&self, off: u32, len: u32) -> Result<(), Errno> {
@@ -370,7 +507,7 @@ impl RunState for XdpRun {
 
     fn finish(&mut self, _: &World, r0: u64) -> Result<Output, InputError> {
         let mut data = self.linear.visible();
-        self.frags.iter().for_each(|frag| data.extend(frag));
+        self.frags.iter().for_each(|frag| data.extend(frag.bytes()));
         let ctx = self.ctx_in.map(|mut ctx| {
             let mut set = |field: &CtxField, value: u32| {
                 let place = ctx.iter_mut().skip(field.off as usize);

@@ -64,8 +64,8 @@ pub use arg::{
 };
 pub use body::{ArgList, HelperBody, args_of, invoke, ret_of, signature_of, version};
 pub use ret::{
-    Acquired, AllocatedMem, BtfObject, BtfStruct, DynptrSlice, Fail, HelperRet, KptrObject,
-    MapValue, MemOrBtf, SizedMem, Void,
+    Acquired, AllocatedMem, BtfObject, BtfStruct, DynptrSlice, Fail, HelperRet, IntFail,
+    KptrObject, MapValue, MemOrBtf, SizedMem, Void,
 };
 
 use crate::mem::{Cage, Fault};
@@ -206,13 +206,24 @@ macro_rules! describe {
     };
 }
 
-/// Describes a kernel function without a body: its name, the kernel that brought it, what it
-/// does, the sets it is registered in, then further fields of
-/// [`KfuncDecl`](ubpf_abi::kfunc::KfuncDecl). The kernel's BTF has its prototype.
+/// Defines a kernel function: its name, the kernel that brought it, what it does, the sets it is
+/// registered in, then further fields of [`KfuncDecl`](ubpf_abi::kfunc::KfuncDecl). The kernel's
+/// BTF has its prototype. A function at the end, after a semicolon, is what it does; without one,
+/// programs that call it can be verified but not run.
 ///
 /// ```
 /// use ubpf_abi::kfunc::{KfuncFlag, KfuncSet};
+/// use ubpf_vm::call::{CallCx, Void};
 /// use ubpf_vm::{kfunc, registry::KfuncDef};
+///
+/// pub const RCU_READ_LOCK: KfuncDef = kfunc!(
+///     bpf_rcu_read_lock, since 6.2, "Begins an RCU read section.", &[KfuncSet::Common];
+///     nothing
+/// );
+/// fn nothing(_: &mut CallCx<'_>) -> Void {
+///     Void
+/// }
+/// assert!(RCU_READ_LOCK.body.is_some());
 ///
 /// pub const KEY_PUT: KfuncDef = kfunc!(
 ///     bpf_key_put, since 6.1, "Gives a reference to a key back.",
@@ -222,8 +233,14 @@ macro_rules! describe {
 /// ```
 #[macro_export]
 macro_rules! kfunc {
+    (@body) => { None };
+    (@body $func:path) => {
+        Some(|cx: &mut $crate::call::CallCx<'_>, regs: [u64; 5]| {
+            $crate::call::invoke($func, ::ubpf_abi::helper::HelperId::KFUNC, cx, regs)
+        })
+    };
     ($name:ident, since $since:literal, $doc:literal, $sets:expr
-        $(, $field:ident: $value:expr)* $(,)?) => {
+        $(, $field:ident: $value:expr)* $(,)? $(; $func:path)?) => {
         $crate::registry::KfuncDef {
             decl: ::ubpf_abi::kfunc::KfuncDecl {
                 $($field: $value,)*
@@ -234,7 +251,7 @@ macro_rules! kfunc {
                     $sets,
                 )
             },
-            body: None,
+            body: $crate::kfunc!(@body $($func)?),
         }
     };
 }

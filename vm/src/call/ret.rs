@@ -94,6 +94,28 @@ impl<T: ScalarRet> HelperRet for Result<T, Fail> {
     }
 }
 
+/// Why a kernel function that returns an `int` did not: as [`Fail`], but the program is told in 32
+/// bits, and the upper half of `r0` is zero.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct IntFail(pub Fail);
+
+impl<E: Into<Fail>> From<E> for IntFail {
+    fn from(fail: E) -> Self {
+        Self(fail.into())
+    }
+}
+
+impl<T: ScalarRet> HelperRet for Result<T, IntFail> {
+    const RET: Ret = T::RET;
+    fn into_r0(self) -> Result<u64, Trap> {
+        match self {
+            Ok(value) => value.into_r0(),
+            Err(IntFail(Fail::Errno(errno))) => Ok((errno.to_ret() as u32).into()),
+            Err(IntFail(Fail::Trap(trap))) => Err(trap),
+        }
+    }
+}
+
 impl<T: HelperRet> HelperRet for Result<T, Trap> {
     const RET: Ret = T::RET;
     fn into_r0(self) -> Result<u64, Trap> {

@@ -81,7 +81,11 @@ static SK_SKB: &[CtxField] = &fields(&[
 ]);
 
 const SK_SKB_LAYOUT: CtxLayout = layout(SK_SKB);
-const SKB_KIND: SkbKind = SkbKind { layer: PacketLayer::Network, layout: &SK_SKB_LAYOUT };
+const SKB_KIND: SkbKind = SkbKind {
+    layer: PacketLayer::Network,
+    access: PacketAccess::ReadWrite,
+    layout: &SK_SKB_LAYOUT,
+};
 
 static SK_MSG: &[CtxField] = &[
     pointer("data", 0, PacketData),

@@ -8,7 +8,7 @@ use crate::env;
 use crate::prog_types::ctx::{self, no_memory};
 use crate::prog_types::packet::Linear;
 use ubpf_abi::ctx::CtxLayout;
-use ubpf_abi::prog_type::PacketLayer;
+use ubpf_abi::prog_type::{PacketAccess, PacketLayer};
 use ubpf_vm::mem::{Perm, RegionKind, RegionSpec};
 use ubpf_vm::run::{Input, InputError, RunState};
 use ubpf_vm::world::World;
@@ -52,6 +52,7 @@ pub fn prepare(
         headers: Headers::of_frame(packet.data_off(), ETH_HLEN),
         packet,
         layer: PacketLayer::Captured,
+        access: PacketAccess::None,
         layout,
         ctx_in: None,
         ifindex: given_field(Field::Ifindex),
@@ -70,6 +71,7 @@ pub fn prepare(
         tstamp_type: 0,
         cookie: None,
         tunnel: None,
+        kernel: None,
     };
     let written = skb.ctx.write(0, &given);
     debug_assert!(written.is_ok(), "the context has the struct's size");

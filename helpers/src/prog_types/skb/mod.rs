@@ -15,15 +15,16 @@ pub use prepare::{SkbKind, prepare};
 
 use super::ctx;
 use super::packet::Linear;
+use crate::env;
 use crate::func::tunnel::Tunnel;
 use fields::Field;
 use headers::Headers;
 use std::any::Any;
 use ubpf_abi::Errno;
 use ubpf_abi::ctx::CtxLayout;
-use ubpf_abi::prog_type::PacketLayer;
+use ubpf_abi::prog_type::{PacketAccess, PacketLayer};
 use ubpf_isa::Size;
-use ubpf_vm::mem::{GuestAddr, Region, Word};
+use ubpf_vm::mem::{GuestAddr, MemError, Region, Word};
 use ubpf_vm::run::{CtxStoreError, InputError, Output, RunState};
 use ubpf_vm::world::World;
 
@@ -71,6 +72,7 @@ pub struct Skb {
     packet: Linear,
     headers: Headers,
     layer: PacketLayer,
+    access: PacketAccess,
     layout: &'static CtxLayout,
     /// The context that the caller brought; without one none is reported.
     ctx_in: Option<[u8; fields::BYTES]>,
@@ -89,6 +91,8 @@ pub struct Skb {
     tstamp_type: u8,
     cookie: Option<u64>,
     tunnel: Option<Tunnel>,
+    /// The kernel's own struct, where a program asked for it.
+    kernel: Option<Region>,
 }
 
 /// Segmentation that a device is to do.
@@ -139,6 +143,41 @@ impl Skb {
     #[must_use]
     pub const fn sock(&self) -> GuestAddr {
         self.sock.addr()
+    }
+
+    /// The kernel's own struct of the packet as it is now: where programs see it.
+    ///
+    /// # Errors
+    /// When guest memory is exhausted.
+    pub fn kernel_struct(&mut self, world: &World) -> Result<GuestAddr, MemError> {
+        let data = u64::from(self.packet.data_addr());
+        let end = u64::from(self.packet.data_off()) + u64::from(self.packet.len());
+        let number = |field: Field| {
+            let value: Result<u32, _> = self.ctx.load(field.off());
+            value.map_or(0, u64::from)
+        };
+        let fields = [
+            ("len", self.len().into()),
+            ("data", data),
+            ("head", data - u64::from(self.packet.data_off())),
+            ("tail", end),
+            ("end", end),
+            ("protocol", self.protocol.swap_bytes().into()),
+            ("mark", number(Field::Mark)),
+            ("priority", number(Field::Priority)),
+            ("skb_iif", number(Field::IngressIfindex)),
+            ("hash", self.hash.unwrap_or(0).into()),
+            ("pkt_type", self.pkt_type.into()),
+            ("mac_header", self.headers.mac.into()),
+            ("network_header", self.headers.network.into()),
+        ];
+        env::of(world).types().show(world.cage(), "sk_buff", &fields, &mut self.kernel)
+    }
+
+    /// Whether programs may write to the packet.
+    #[must_use]
+    pub const fn is_writable(&self) -> bool {
+        matches!(self.access, PacketAccess::ReadWrite)
     }
 
     /// Its socket's cookie, where it has one already.

@@ -8,7 +8,7 @@ use crate::prog_types::ctx::{self, no_memory, refuse};
 use crate::prog_types::packet::Linear;
 use ubpf_abi::Errno;
 use ubpf_abi::ctx::CtxLayout;
-use ubpf_abi::prog_type::PacketLayer;
+use ubpf_abi::prog_type::{PacketAccess, PacketLayer};
 use ubpf_vm::mem::{Perm, Region, RegionKind, RegionSpec};
 use ubpf_vm::run::{Input, InputError, RunState};
 use ubpf_vm::world::World;
@@ -36,6 +36,8 @@ const SOCK_BYTES: u32 = 80;
 pub struct SkbKind {
     /// The first header it sees.
     pub layer: PacketLayer,
+    /// What it may do with packet bytes.
+    pub access: PacketAccess,
     /// Its context.
     pub layout: &'static CtxLayout,
 }
@@ -82,6 +84,7 @@ pub fn prepare(
         packet,
         headers,
         layer: kind.layer,
+        access: kind.access,
         layout: kind.layout,
         ctx_in: given.bytes,
         ifindex: device.ifindex,
@@ -97,6 +100,7 @@ pub fn prepare(
         tstamp_type: 0,
         cookie: None,
         tunnel: None,
+        kernel: None,
     };
     if verify_checksum {
         skb.set_checksum(Checksum::Complete(edit::sum(&skb.network_bytes())));
