@@ -17,6 +17,12 @@ macro_rules! attach_types {
             pub const fn name(self) -> Option<&'static str> {
                 match self.0 { $($number => Some(stringify!($name)),)* _ => None }
             }
+
+            /// The attach type with that name.
+            #[must_use]
+            pub fn from_name(name: &str) -> Option<Self> {
+                match name { $(stringify!($name) => Some(Self($number)),)* _ => None }
+            }
         }
     };
 }

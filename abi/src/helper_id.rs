@@ -24,6 +24,12 @@ macro_rules! helper_ids {
                 match self.0 { $($id => Some(concat!("bpf_", stringify!($name))),)* _ => None }
             }
 
+            /// The helper with that name, without the `bpf_` prefix.
+            #[must_use]
+            pub fn from_name(name: &str) -> Option<Self> {
+                match name { $(stringify!($name) => Some(Self($id)),)* _ => None }
+            }
+
             /// The kernel that brought it.
             #[must_use]
             pub const fn since(self) -> Option<Version> {

@@ -30,6 +30,12 @@ macro_rules! map_types {
                 match self { $(Self::$variant => $name,)* }
             }
 
+            /// The type with that name.
+            #[must_use]
+            pub fn from_name(name: &str) -> Option<Self> {
+                Self::ALL.iter().copied().find(|t| t.name() == name)
+            }
+
             /// The kernel that brought it.
             #[must_use]
             pub const fn since(self) -> Version {

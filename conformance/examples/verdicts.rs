@@ -1,8 +1,8 @@
 //! What the running kernel and ubpf say of every program of every object, side by side:
 //! `cargo run --release -p ubpf-conformance --example verdicts -- [--all] [--csv FILE] PATH…`.
 //!
-//! A path is an object, a file of bare instructions (`.bin`, taken as a socket filter), or a
-//! directory that holds such files at any depth. Printed are the programs on which the two differ
+//! A path is an object, a file of bare instructions (`.bin`, taken as a socket filter), a file of
+//! cases (`.cases`), or a directory that holds such files at any depth. Printed are the programs on which the two differ
 //! (with `--all`, every one) and a summary; `--csv` writes a row for each program.
 
 use std::error::Error;
@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use ubpf_abi::prog_type::ProgType;
 use ubpf_conformance::kernel::KernelWorld;
+use ubpf_conformance::verdicts::cases::CaseFile;
 use ubpf_conformance::verdicts::{self, CSV_HEAD, Comparison, Outcome, Summary, Verifier};
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -58,7 +59,7 @@ fn collect(path: &Path, found: &mut Vec<PathBuf>) -> Result<(), Box<dyn Error>> 
     let mut entries: Vec<_> = entries?.into_iter().map(|entry| entry.path()).collect();
     entries.sort();
     for entry in entries {
-        let holds_programs = entry.extension().is_some_and(|e| e == "o" || e == "bin");
+        let holds_programs = entry.extension().is_some_and(|e| e == "o" || e == "bin" || e == "cases");
         if entry.is_dir() || holds_programs {
             collect(&entry, found)?;
         }
@@ -73,6 +74,13 @@ fn compare(path: &Path, verifier: &Verifier) -> Result<Vec<Comparison>, Box<dyn 
         let program = Arc::new(ubpf_loader::load_raw(&bytes, ProgType::SocketFilter)?);
         let world = KernelWorld::create(&[], None);
         return Ok(vec![verdicts::pair(name, &world, &program, verifier)]);
+    }
+    if path.extension().is_some_and(|e| e == "cases") {
+        let target = verifier.load_options().target_btf.as_ref();
+        let file = CaseFile::parse(str::from_utf8(&bytes)?, target)
+            .map_err(|e| format!("{}: {e}", path.display()))?;
+        let world = file.world();
+        return Ok(file.cases.iter().map(|case| case.compare(name, &world, verifier)).collect());
     }
     Ok(verdicts::object(name, &bytes, verifier))
 }

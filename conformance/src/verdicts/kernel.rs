@@ -28,6 +28,24 @@ pub fn ask(world: &KernelWorld, program: &Program) -> Verdict {
     }
 }
 
+/// What the kernel says of a program, with the reason but without the time; one load is enough
+/// for that.
+#[must_use]
+pub fn ask_briefly(world: &KernelWorld, program: &Program) -> Verdict {
+    match world.load(program, LogLevel::Brief) {
+        Ok(loaded) => Verdict { refusal: None, effort: effort(loaded.stats()) },
+        Err(error) => {
+            let mut refusal = refusal(&error);
+            let WorldError::Prog(refused) = error else { return refusal.into() };
+            refusal.reason = last_line(&refused.log).to_owned();
+            if refused.errno == Errno::EPERM && refusal.reason.is_empty() {
+                refusal.stage = Stage::Permission;
+            }
+            Verdict { refusal: Some(refusal), effort: effort(Stats::parse(&refused.log)) }
+        }
+    }
+}
+
 /// A world or a load that failed.
 pub(super) fn refusal(error: &WorldError) -> Refusal {
     let (stage, errno) = match error {

@@ -9,11 +9,15 @@
 //!           └─ link ────────▶ Program ──────▶ verify ─▶ Verdict ─┴▶ Comparison ─▶ Summary
 //! ```
 
+pub mod cases;
+mod edit;
+pub mod hunt;
 mod kernel;
+pub mod mutate;
 mod ours;
 mod summary;
 
-pub use kernel::ask;
+pub use kernel::{ask, ask_briefly};
 pub use ours::{Verifier, VerifierError};
 pub use summary::{CSV_HEAD, Summary};
 
@@ -183,6 +187,17 @@ fn setup(error: &LoadError) -> Refusal {
     let causes = std::iter::successors(Some(error as &dyn std::error::Error), |e| e.source());
     let reason = causes.map(ToString::to_string).collect::<Vec<_>>().join(": ");
     Refusal { stage: Stage::Setup, errno: None, reason }
+}
+
+impl Verdict {
+    /// The verdict in one line: `accepted`, or the error number and the reason.
+    #[must_use]
+    pub fn line(&self) -> String {
+        self.refusal.as_ref().map_or_else(|| String::from("accepted"), |refusal| {
+            let errno = refusal.errno.map(|e| e.name().map_or_else(|| e.0.to_string(), str::to_owned));
+            format!("{} {}", errno.unwrap_or_default(), refusal.reason).trim().to_owned()
+        })
+    }
 }
 
 impl From<Refusal> for Verdict {

@@ -2,7 +2,7 @@
 
 use alloc::format;
 
-use super::parse::{Item, Line, Parsed, out_of_range};
+use super::parse::{Item, Line, MapFd, Parsed, out_of_range};
 use crate::insn::{
     AddrSpaceCast, AtomicOp, AtomicSize, CallTarget, Imm64, Insn, JumpForm, Operand, Reg, Size,
     Width,
@@ -19,7 +19,7 @@ struct Place {
 
 impl<'a> Line<'a> {
     /// A statement of this syntax; `None` when the line does not begin like one.
-    pub(super) fn infix(&mut self) -> Parsed<Option<Item<'a>>> {
+    pub(super) fn infix(&mut self, map_fd: MapFd<'_>) -> Parsed<Option<Item<'a>>> {
         let word = self.peek_text();
         if word == "*" {
             return self.store().map(Some);
@@ -28,7 +28,7 @@ impl<'a> Line<'a> {
             return self.branch().map(Some);
         }
         if let Some((width, dst)) = self.accept_register() {
-            return self.assignment(width, dst).map(Some);
+            return self.assignment(width, dst, map_fd).map(Some);
         }
         // `lock` begins a statement in both syntaxes.
         if word == "lock" && self.peek_second() == "*" {
@@ -144,7 +144,7 @@ impl<'a> Line<'a> {
     }
 
     /// `r1 = …` and `r1 += …`, less the register.
-    fn assignment(&mut self, width: Width, dst: Reg) -> Parsed<Item<'a>> {
+    fn assignment(&mut self, width: Width, dst: Reg, map_fd: MapFd<'_>) -> Parsed<Item<'a>> {
         let op = self.sign(|row| match row.kind {
             Kind::Alu(op) => Some(op),
             _ => None,
@@ -168,7 +168,7 @@ impl<'a> Line<'a> {
             }
             "(" => self.sign_extension(width, dst).map(Item::from),
             "*" => self.load(width, dst).map(Item::from),
-            _ => self.function(width, dst),
+            _ => self.function(width, dst, map_fd),
         }
     }
 
@@ -244,7 +244,7 @@ impl<'a> Line<'a> {
     }
 
     /// The right-hand sides that begin with a word.
-    fn function(&mut self, width: Width, dst: Reg) -> Parsed<Item<'a>> {
+    fn function(&mut self, width: Width, dst: Reg, map_fd: MapFd<'_>) -> Parsed<Item<'a>> {
         let swap = self.sign(|row| match row.kind {
             Kind::Swap(op, width) => Some((op, width)),
             _ => None,
@@ -262,7 +262,7 @@ impl<'a> Line<'a> {
         if self.accept(Kind::AddrSpaceCast(AddrSpaceCast::ToUser).row().sign) {
             return self.addr_space_cast(dst).map(Item::from);
         }
-        if let Some(item) = self.reference(dst)? {
+        if let Some(item) = self.reference(dst, map_fd)? {
             return Ok(item);
         }
         self.fetching_atomic(dst).map(Item::from)
@@ -287,9 +287,9 @@ impl<'a> Line<'a> {
     }
 
     /// Wide loads of something else than a constant, as the disassembler writes them.
-    pub(super) fn reference(&mut self, dst: Reg) -> Parsed<Option<Item<'a>>> {
+    pub(super) fn reference(&mut self, dst: Reg, map_fd: MapFd<'_>) -> Parsed<Option<Item<'a>>> {
         let imm = match (self.peek_text(), self.peek_second()) {
-            ("map", "[") => self.map_reference()?,
+            ("map", "[") => self.map_reference(map_fd)?,
             ("btf", "[") => {
                 self.accept("btf");
                 let btf_fd = self.bracketed("fd")?;
@@ -308,8 +308,8 @@ impl<'a> Line<'a> {
         Ok(Some(Insn::LdImm64 { dst, imm }.into()))
     }
 
-    /// `map[fd:3]`, `map[idx:3][0]+8`.
-    fn map_reference(&mut self) -> Parsed<Imm64> {
+    /// `map[fd:3]`, `map[fd:name]`, `map[idx:3][0]+8`.
+    fn map_reference(&mut self, map_fd: MapFd<'_>) -> Parsed<Imm64> {
         self.expect("map")?;
         self.expect("[")?;
         let by_fd = self.accept("fd");
@@ -317,7 +317,13 @@ impl<'a> Line<'a> {
             return Err(self.expected("`fd` or `idx`"));
         }
         self.expect(":")?;
-        let number = self.imm32()?;
+        let number = match map_fd(self.peek_text()) {
+            Some(fd) if by_fd => {
+                self.word("a map")?;
+                fd
+            }
+            _ => self.imm32()?,
+        };
         self.expect("]")?;
         if !self.accept("[") {
             return Ok(if by_fd { Imm64::MapFd(number) } else { Imm64::MapIdx(number) });

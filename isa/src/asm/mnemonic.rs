@@ -115,7 +115,7 @@ impl<'a> Line<'a> {
     fn wide_load(&mut self, map_fd: MapFd<'_>) -> Parsed<Item<'a>> {
         let dst = self.any_register()?;
         self.expect(",")?;
-        if let Some(item) = self.reference(dst)? {
+        if let Some(item) = self.reference(dst, map_fd)? {
             return Ok(item);
         }
         if !self.accept("map_by_fd") {

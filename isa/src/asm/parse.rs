@@ -84,7 +84,7 @@ impl<'a> Line<'a> {
         if self.rest().is_empty() {
             return Ok(None);
         }
-        let item = match self.infix()? {
+        let item = match self.infix(map_fd)? {
             Some(item) => item,
             None => self.mnemonic(map_fd)?,
         };

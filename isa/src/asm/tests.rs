@@ -156,6 +156,8 @@ fn symbols_stand_for_helpers_and_maps() {
     let slots = assemble_with(program, &Known).expect("all names are known");
     assert_eq!(disassemble(&slots).expect("assembled"), "r1 = map[fd:9]\ncall 1\n");
     assert_eq!(error(program), "1:20: nothing is called `counters`");
+    let slots = assemble_with("r1 = map[fd:counters][0]+8", &Known).expect("the name is known");
+    assert_eq!(disassemble(&slots).expect("assembled"), "r1 = map[fd:9][0]+8\n");
 }
 
 #[test]
