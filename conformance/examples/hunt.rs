@@ -16,7 +16,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     let (mut from, mut count, mut slots, mut paths) = (0, 100_000, 400, Vec::new());
     let mut args = std::env::args().skip(1);
     while let Some(arg) = args.next() {
-        let mut number = || args.next().and_then(|n| n.parse::<u64>().ok()).ok_or("a number is missing");
+        let mut number =
+            || args.next().and_then(|n| n.parse::<u64>().ok()).ok_or("a number is missing");
         match arg.as_str() {
             "--from" => from = number()?,
             "--count" => count = number()?,

@@ -59,7 +59,8 @@ fn collect(path: &Path, found: &mut Vec<PathBuf>) -> Result<(), Box<dyn Error>> 
     let mut entries: Vec<_> = entries?.into_iter().map(|entry| entry.path()).collect();
     entries.sort();
     for entry in entries {
-        let holds_programs = entry.extension().is_some_and(|e| e == "o" || e == "bin" || e == "cases");
+        let holds_programs =
+            entry.extension().is_some_and(|e| e == "o" || e == "bin" || e == "cases");
         if entry.is_dir() || holds_programs {
             collect(&entry, found)?;
         }
@@ -79,7 +80,7 @@ fn compare(path: &Path, verifier: &Verifier) -> Result<Vec<Comparison>, Box<dyn 
         let target = verifier.load_options().target_btf.as_ref();
         let file = CaseFile::parse(str::from_utf8(&bytes)?, target)
             .map_err(|e| format!("{}: {e}", path.display()))?;
-        let world = file.world();
+        let world = file.world()?;
         return Ok(file.cases.iter().map(|case| case.compare(name, &world, verifier)).collect());
     }
     Ok(verdicts::object(name, &bytes, verifier))

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use ubpf_conformance::kernel::{self, WorldError};
 use ubpf_conformance::objects::suite_dir;
 use ubpf_conformance::skip_without_kernel;
+use ubpf_conformance::verdicts::Verifier;
 use ubpf_conformance::verdicts::cases::CaseFile;
-use ubpf_conformance::verdicts::{self, Verifier};
 
 fn files(verifier: &Verifier) -> Vec<(PathBuf, CaseFile)> {
     let mut paths: Vec<_> = std::fs::read_dir(suite_dir("verifier"))
@@ -35,7 +35,7 @@ fn the_kernel_gives_the_verdicts_in_the_files() {
     let mut wrong = Vec::new();
     for (path, file) in files(&verifier()) {
         let world = file.world().unwrap_or_else(|e: WorldError| panic!("{}: {e}", path.display()));
-        let asked = file.cases.iter().map(|case| verdicts::ask(&world, &case.program).line());
+        let asked = file.cases.iter().map(|case| case.ask(&world).line());
         let asked: Vec<_> = asked.collect();
         if bless {
             std::fs::write(&path, file.with_verdicts(&asked)).expect("a writable file");
@@ -59,7 +59,7 @@ fn the_verifier_gives_the_verdicts_in_the_files() {
     for (path, file) in files(&verifier) {
         for case in &file.cases {
             compared += 1;
-            let ours = verifier.judge(&case.program).line();
+            let ours = case.judge(&verifier).line();
             if ours != case.verdict {
                 let (file, name, theirs) = (path.display(), &case.name, &case.verdict);
                 wrong.push(format!("{file}: {name}:\n    kernel  {theirs}\n    ubpf    {ours}"));

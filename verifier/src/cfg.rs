@@ -5,7 +5,8 @@
 //! loops from straight code.
 
 use crate::reason::{Rejection, ShapeReason};
-use crate::text::{At, Text};
+use crate::structure::jump_offset;
+use crate::text::{At, Text, named_subprog};
 use petgraph::algo::kosaraju_scc;
 use petgraph::graph::{DiGraph, NodeIndex};
 use ubpf_abi::helper::{ArgKind, CallbackKind, HelperId};
@@ -13,7 +14,7 @@ use ubpf_abi::kfunc::{KfuncDecl, KfuncFlag, KfuncSpecial};
 use ubpf_abi::object::Extern;
 use ubpf_abi::platform::Platform;
 use ubpf_abi::program::SubprogId;
-use ubpf_isa::{CallTarget, Flow, Insn, Pc};
+use ubpf_isa::{CallTarget, Flow, Insn, Pc, Slot};
 
 /// What the walk found out about each slot.
 #[derive(Clone, Debug)]
@@ -123,9 +124,12 @@ impl Walk<'_> {
 
     /// The `n`th way on from `pc`, in the kernel's order: what follows, then the target.
     fn way_out(&mut self, pc: Pc, n: usize) -> Option<Pc> {
-        let Some(insn) = self.text.insn(pc) else {
-            // A slot that does not decode falls through, until a path gets there and fails.
-            return (n == 0).then_some(Pc(pc.0 + 1)).filter(|p| p.index() < self.text.len());
+        let insn = match self.text.at(pc)? {
+            At::Insn(insn) => insn,
+            At::WideTail => return None,
+            // What has a field wrong leads where its opcode says, until a path gets there and
+            // fails.
+            At::Bad(error) => return self.bad_way_out(pc, error.slot(), n),
         };
         if n == 0 {
             self.mark_insn(pc, &insn);
@@ -142,6 +146,21 @@ impl Walk<'_> {
             _ => None,
         };
         ways.into_iter().flatten().chain(function).nth(n)
+    }
+
+    fn bad_way_out(&self, pc: Pc, slot: Slot, n: usize) -> Option<Pc> {
+        const EXIT: u8 = 0x95;
+        const GOTO: u8 = 0x05;
+        const GOTOL: u8 = 0x06;
+        let next = Some(Pc(pc.0 + 1)).filter(|next| next.index() < self.text.len());
+        let target = jump_offset(&slot).or_else(|| named_subprog(&slot));
+        let target = target.and_then(|off| pc.target(off));
+        let ways = match slot.opcode {
+            EXIT => [None, None],
+            GOTO | GOTOL => [None, target],
+            _ => [next, target],
+        };
+        ways.into_iter().flatten().nth(n)
     }
 
     /// Goes from `from` to `to`; whether `to` is new.

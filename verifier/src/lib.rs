@@ -23,8 +23,10 @@ mod facts;
 mod kfunc;
 mod liveness;
 mod log;
+mod map_use;
 mod maps;
 mod options;
+mod pointers;
 mod precision;
 mod prototype;
 mod prune;
@@ -80,7 +82,8 @@ fn judge(
     stats: &mut Stats,
     log: Option<&mut Log>,
 ) -> Result<Verified, Rejection> {
-    let text = structure::check(program, options)?;
+    typed::target::check_attach_type(program).map_err(Rejection::whole)?;
+    let text = structure::check(program, platform, options)?;
     let (fields, untyped) = match maps::Fields::of(program) {
         Ok(fields) => (fields, None),
         Err(_) => (maps::Fields::default(), Some(without_types(program))),

@@ -29,6 +29,8 @@ pub struct Options {
     /// The kernel knows where its variables lie (`CONFIG_KALLSYMS_ALL`), so that programs may use
     /// them.
     pub variables: bool,
+    /// Accesses must be aligned whatever the machine can do, as `BPF_F_STRICT_ALIGNMENT` asks.
+    pub strict_alignment: bool,
     /// CPUs that the host may have: `bpf_get_smp_processor_id` returns less.
     pub cpus: NonZeroU32,
 }
@@ -41,6 +43,7 @@ impl Default for Options {
             log: false,
             claims: false,
             variables: false,
+            strict_alignment: false,
             cpus: limits::MAX_CPUS,
         }
     }

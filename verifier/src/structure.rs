@@ -1,32 +1,36 @@
 //! Shape checks: what can be said of the code before any path is walked.
 //!
 //! The order is the kernel's, because a program with several faults is refused for the first:
-//! length, subprogram calls, jump ranges and ends of subprograms, opcodes and wide loads,
+//! length, subprogram calls, jump ranges and ends of subprograms, opcodes, wide loads and maps,
 //! reachability.
 
 use crate::exception;
+use crate::map_use::UsedMaps;
 use crate::reason::{Rejection, ShapeReason};
-use crate::text::{At, Text, subprog_starts};
+use crate::text::{At, Text, named_subprog, subprog_starts};
 use crate::{Options, Privilege};
-use std::collections::BTreeSet;
 use ubpf_abi::limits;
+use ubpf_abi::platform::Platform;
 use ubpf_abi::program::{Program, SubprogId};
-use ubpf_isa::{CallTarget, DecodeErrorKind, Flow, Imm64, Insn, Pc, decode};
+use ubpf_isa::table::Family;
+use ubpf_isa::{Class, DecodeError, DecodeErrorKind, Field, Insn, Opcode, Pc, Slot};
 
 /// Checks the shape of `program` and gives its decoded code.
 ///
 /// # Errors
 /// The first fault, with the kernel's reason for it.
-pub fn check(program: &Program, options: &Options) -> Result<Text, Rejection> {
+pub fn check(
+    program: &Program,
+    platform: &dyn Platform,
+    options: &Options,
+) -> Result<Text, Rejection> {
     check_length(program, options)?;
     check_calls(program, options)?;
     let exception = exception::callback(program).map_err(Rejection::whole)?;
     let text = Text::new(&program.slots, subprog_starts(program, exception));
-    for subprog in (0..text.subprogs() as u32).map(SubprogId) {
-        check_subprog(&text, subprog)?;
-    }
-    check_opcodes(&text)?;
-    check_maps(&text)?;
+    check_jumps(program, &text)?;
+    check_func_info(program, &text)?;
+    check_opcodes(program, platform, &text)?;
     Ok(text)
 }
 
@@ -41,14 +45,16 @@ fn check_length(program: &Program, options: &Options) -> Result<(), Rejection> {
 
 /// Calls of subprograms stay inside the program, and there are not too many of them.
 fn check_calls(program: &Program, options: &Options) -> Result<(), Rejection> {
+    const CALL: u8 = 0x85;
+    const KFUNC: u8 = 2;
     let mut targets = Vec::new();
-    for (pc, i) in (0..program.slots.len()).map(|i| (Pc(i as u32), i)) {
-        let Ok(insn) = decode(&program.slots[i..]) else { continue };
-        let kfunc = matches!(insn, Insn::Call(CallTarget::Kfunc { .. }));
-        if options.privilege == Privilege::Unprivileged && (kfunc || insn.subprog().is_some()) {
+    for (pc, slot) in program.slots.iter().enumerate().map(|(i, slot)| (Pc(i as u32), slot)) {
+        let subprog = named_subprog(slot);
+        let kfunc = slot.opcode == CALL && slot.src == KFUNC;
+        if options.privilege == Privilege::Unprivileged && (kfunc || subprog.is_some()) {
             return Err(Rejection::at(pc, ShapeReason::CallsNeedPrivilege));
         }
-        let Some(off) = insn.subprog() else { continue };
+        let Some(off) = subprog else { continue };
         match pc.target(off) {
             Some(target) if target.index() < program.slots.len() => targets.push(target),
             _ => return Err(Rejection::at(pc, ShapeReason::CallTarget)),
@@ -63,56 +69,89 @@ fn check_calls(program: &Program, options: &Options) -> Result<(), Rejection> {
     Ok(())
 }
 
-/// Jumps stay inside their subprogram, and its last instruction does not fall through.
-fn check_subprog(text: &Text, subprog: SubprogId) -> Result<(), Rejection> {
-    let (start, end) = text.extent(subprog);
-    for pc in (start.0..end.0).map(Pc) {
-        let flow = text.insn(pc).map(|insn| insn.flow());
-        if let Some(Flow::Jump(off) | Flow::Branch(off)) = flow {
-            let to = i64::from(pc.0) + 1 + i64::from(off);
-            if to < i64::from(start.0) || to >= i64::from(end.0) {
-                return Err(Rejection::at(pc, ShapeReason::JumpOutOfRange { from: pc, to }));
+/// Jumps stay inside their subprogram, and its last instruction does not fall through. Only the
+/// opcode counts here: what else is wrong with an instruction shows when a path gets there.
+fn check_jumps(program: &Program, text: &Text) -> Result<(), Rejection> {
+    const EXIT: u8 = 0x95;
+    for subprog in (0..text.subprogs() as u32).map(SubprogId) {
+        let (start, end) = text.extent(subprog);
+        for pc in (start.0..end.0).map(Pc) {
+            let Some(slot) = program.slots.get(pc.index()) else { continue };
+            if let Some(off) = jump_offset(slot) {
+                let to = i64::from(pc.0) + 1 + i64::from(off);
+                if to < i64::from(start.0) || to >= i64::from(end.0) {
+                    return Err(Rejection::at(pc, ShapeReason::JumpOutOfRange { from: pc, to }));
+                }
+            }
+            let ends = [EXIT, GOTO, GOTOL].contains(&slot.opcode);
+            if pc.0 + 1 == end.0 && !ends {
+                return Err(Rejection::at(pc, ShapeReason::FallsThrough));
             }
         }
     }
-    let last = Pc(end.0.saturating_sub(1));
-    match text.insn(last).map(|insn| insn.flow()) {
-        Some(Flow::Exit | Flow::Jump(_)) => Ok(()),
-        _ => Err(Rejection::at(last, ShapeReason::FallsThrough)),
+    Ok(())
+}
+
+/// `goto` with a 16-bit and with a 32-bit offset.
+const GOTO: u8 = 0x05;
+const GOTOL: u8 = 0x06;
+
+/// Where a slot jumps to, if its opcode is a jump's.
+pub(crate) fn jump_offset(slot: &Slot) -> Option<i32> {
+    /// Operations of the jump classes that are no jumps, in the upper half of the opcode.
+    const CALL: u8 = 0x80;
+    const EXIT: u8 = 0x90;
+    let jumps = matches!(Opcode(slot.opcode).class(), Class::Jmp | Class::Jmp32);
+    match slot.opcode {
+        GOTOL => Some(slot.imm),
+        code if jumps && ![CALL, EXIT].contains(&(code & 0xf0)) => Some(slot.off.into()),
+        _ => None,
     }
 }
 
-/// Opcodes exist and wide loads have their second half. Other faults of single instructions are
-/// judged when a path reaches them.
-fn check_opcodes(text: &Text) -> Result<(), Rejection> {
+/// A program that says which functions it has says it of all that its code calls.
+fn check_func_info(program: &Program, text: &Text) -> Result<(), Rejection> {
+    let known = program.subprogs.iter().all(|s| s.btf_func.is_some());
+    if known && program.subprogs.len() != text.subprogs() {
+        return Err(Rejection::whole(ShapeReason::FuncInfo));
+    }
+    Ok(())
+}
+
+/// Opcodes exist, wide loads have their second half, and the maps they name can be used. Other
+/// faults of single instructions are judged when a path reaches them.
+fn check_opcodes(program: &Program, platform: &dyn Platform, text: &Text) -> Result<(), Rejection> {
+    let mut maps = UsedMaps::default();
     for pc in (0..text.len() as u32).map(Pc) {
-        let Some(At::Bad(error)) = text.at(pc) else { continue };
-        let early = match error.kind() {
-            DecodeErrorKind::UnknownOpcode
-            | DecodeErrorKind::WideTruncated
-            | DecodeErrorKind::WideSecondSlot
-            | DecodeErrorKind::WideSecondImm
-            | DecodeErrorKind::Missing => true,
-            DecodeErrorKind::Undefined { family, .. } => family == ubpf_isa::table::Family::LdImm64,
-            _ => false,
-        };
-        if early {
-            return Err(Rejection::at(pc, ShapeReason::Decode(error)));
+        match text.at(pc) {
+            Some(At::Bad(error)) if is_early(&error) => {
+                return Err(Rejection::at(pc, ShapeReason::Decode(error)));
+            }
+            Some(At::Insn(Insn::CallX { .. })) => {
+                return Err(Rejection::at(pc, ShapeReason::UnknownOpcode(CALLX)));
+            }
+            Some(At::Insn(Insn::LdImm64 { imm, .. })) => {
+                maps.check(program, platform, imm).map_err(|reason| Rejection::at(pc, reason))?;
+            }
+            _ => {}
         }
     }
     Ok(())
 }
 
-/// The program refers to no more maps than the kernel keeps for it.
-fn check_maps(text: &Text) -> Result<(), Rejection> {
-    let mut used = BTreeSet::new();
-    for (pc, insn) in text.insns() {
-        if let Insn::LdImm64 { imm: Imm64::MapFd(fd) | Imm64::MapValue { fd, .. }, .. } = insn {
-            used.insert(fd);
-        }
-        if used.len() > limits::MAX_USED_MAPS {
-            return Err(Rejection::at(pc, ShapeReason::TooManyMaps(limits::MAX_USED_MAPS)));
-        }
+/// A call through a register, which LLVM has and the kernel does not.
+const CALLX: u8 = 0x8d;
+
+/// Whether the kernel finds the fault before it walks any path.
+fn is_early(error: &DecodeError) -> bool {
+    match error.kind() {
+        DecodeErrorKind::UnknownOpcode
+        | DecodeErrorKind::WideTruncated
+        | DecodeErrorKind::WideSecondSlot
+        | DecodeErrorKind::WideSecondImm
+        | DecodeErrorKind::Missing => true,
+        DecodeErrorKind::Undefined { family, .. } => family == Family::LdImm64,
+        DecodeErrorKind::Reserved { family, field: Field::Imm } => family == Family::Ldx,
+        _ => false,
     }
-    Ok(())
 }

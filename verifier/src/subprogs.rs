@@ -6,6 +6,7 @@
 
 use crate::cx::Cx;
 use crate::facts::Seen;
+use crate::pointers::Pointers;
 use crate::prototype;
 use crate::reason::{CallReason, Rejection};
 use crate::text::Text;
@@ -28,6 +29,8 @@ pub struct Found {
     each: Vec<Subprog>,
     /// Of each instruction.
     pub seen: Seen,
+    /// What each instruction accesses memory through.
+    pub pointers: Pointers,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -47,7 +50,11 @@ impl Found {
     /// Nothing yet, of this code.
     #[must_use]
     pub fn new(text: &Text) -> Self {
-        Self { each: vec![Subprog::default(); text.subprogs()], seen: Seen::new(text.len()) }
+        Self {
+            each: vec![Subprog::default(); text.subprogs()],
+            seen: Seen::new(text.len()),
+            pointers: Pointers::default(),
+        }
     }
 
     /// Bytes of its stack that some path uses.

@@ -28,7 +28,7 @@ impl Text {
     pub fn new(slots: &[Slot], starts: Vec<Pc>) -> Self {
         let mut at = Vec::with_capacity(slots.len());
         while let Some(rest) = slots.get(at.len()..).filter(|rest| !rest.is_empty()) {
-            match decode(rest) {
+            match decode_leniently(rest) {
                 Ok(insn) => {
                     at.push(At::Insn(insn));
                     at.extend((1..insn.slots()).map(|_| At::WideTail));
@@ -102,15 +102,44 @@ impl Text {
     }
 }
 
+/// Decodes an instruction without looking at two fields that the kernel does not look at either.
+fn decode_leniently(slots: &[Slot]) -> Result<Insn, DecodeError> {
+    decode(slots).or_else(|error| match *slots {
+        [exit @ Slot { opcode: EXIT, .. }, ..] => {
+            decode(&[Slot { off: 0, ..exit }]).map_err(|_| error)
+        }
+        [first @ Slot { opcode: LD_IMM64, src: FUNC, .. }, second, ..] => {
+            decode(&[first, Slot { imm: 0, ..second }]).map_err(|_| error)
+        }
+        _ => Err(error),
+    })
+}
+
+const CALL: u8 = 0x85;
+const EXIT: u8 = 0x95;
+const LD_IMM64: u8 = 0x18;
+/// `src` of calls of subprograms, and of wide loads of their addresses.
+const SUBPROG: u8 = 1;
+const FUNC: u8 = 4;
+
+/// The offset of the subprogram that a slot calls or takes the address of, whatever else may be
+/// wrong with it.
+pub(crate) const fn named_subprog(slot: &Slot) -> Option<i32> {
+    match (slot.opcode, slot.src) {
+        (CALL, SUBPROG) | (LD_IMM64, FUNC) => Some(slot.imm),
+        _ => None,
+    }
+}
+
 /// The subprograms' starts: slot 0, what the code itself names (targets of calls and of function
-/// addresses), and the function that handles exceptions. Targets outside the program are skipped; the shape checks find them.
+/// addresses), and the function that handles exceptions. Targets outside the program
+/// are skipped; the shape checks find them.
 #[must_use]
 pub fn subprog_starts(program: &Program, exception: Option<Pc>) -> Vec<Pc> {
     let len = program.slots.len();
     let mut starts = vec![Pc(0)];
-    for (i, slots) in (0..).zip((0..len).map(|i| &program.slots[i..])) {
-        let target =
-            decode(slots).ok().and_then(|insn| insn.subprog()).and_then(|off| Pc(i).target(off));
+    for (slot, pc) in program.slots.iter().zip((0..).map(Pc)) {
+        let target = named_subprog(slot).and_then(|off| pc.target(off));
         starts.extend(target.filter(|t| t.index() < len));
     }
     starts.extend(exception.filter(|start| start.index() < len));

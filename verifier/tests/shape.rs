@@ -2,7 +2,7 @@
 
 use ubpf_abi::helper::{HelperDecl, HelperId};
 use ubpf_abi::kfunc::KfuncDecl;
-use ubpf_abi::map::{MapType, MapTypeDecl};
+use ubpf_abi::map::{MapDef, MapFlags, MapInit, MapType, MapTypeDecl};
 use ubpf_abi::platform::Platform;
 use ubpf_abi::prog_type::{ProgType, ProgTypeDecl};
 use ubpf_abi::program::Program;
@@ -48,10 +48,29 @@ impl Platform for NoHost {
     }
 }
 
+fn array() -> MapDef {
+    MapDef {
+        name: String::from("array"),
+        map_type: Ok(MapType::Array),
+        key_size: 4,
+        value_size: 4,
+        max_entries: 1,
+        flags: MapFlags(0),
+        extra: 0,
+        numa_node: 0,
+        pin_by_name: false,
+        key_type: None,
+        value_type: None,
+        inner: None,
+        init: MapInit::Empty,
+    }
+}
+
 fn build(slots: &[u64], options: Options) -> Result<Cfg, Rejection> {
     let slots = slots.iter().map(|s| Slot::from_le_bytes(s.to_le_bytes())).collect();
-    let program = Program::from_slots(ProgType::Xdp, slots);
-    let text = structure::check(&program, &options)?;
+    let mut program = Program::from_slots(ProgType::Xdp, slots);
+    program.maps = vec![array(); 65].into();
+    let text = structure::check(&program, &NoHost, &options)?;
     Cfg::build(&text, None, &[], options.loops_allowed(), &NoHost)
 }
 

@@ -130,6 +130,19 @@ impl KernelWorld {
     /// # Errors
     /// The kernel's refusal, with its log at the level asked for.
     pub fn load(&self, program: &Program, level: LogLevel) -> Result<Loaded, WorldError> {
+        self.load_as(program, 0, level)
+    }
+
+    /// The same with `BPF_F_*` flags beside those that the program's section asks for.
+    ///
+    /// # Errors
+    /// As [`KernelWorld::load`].
+    pub fn load_as(
+        &self,
+        program: &Program,
+        more_flags: u32,
+        level: LogLevel,
+    ) -> Result<Loaded, WorldError> {
         let slots = self.resolve(program)?;
         let func_info: Vec<[u32; 2]> =
             program.subprogs.iter().filter_map(|s| Some([s.start.0, s.btf_func?.0])).collect();
@@ -139,7 +152,7 @@ impl KernelWorld {
         let spec = ProgLoad {
             prog_type: program.prog_type.id(),
             expected_attach_type: program.section.attach_type.0,
-            prog_flags: flags(program),
+            prog_flags: flags(program) | more_flags,
             attach_btf_id: program.attach_btf_id().map_or(0, |id| id.0),
             name: &program.name,
             license: &program.license,

@@ -30,7 +30,7 @@
 //!
 //! Raw slots, `slots` with 16 hex digits each, can stand in the place of assembler text.
 
-use super::{Comparison, Verifier};
+use super::{Ask, Comparison, Verdict, Verifier, ask_as};
 use crate::kernel::{KernelWorld, WorldError};
 use std::sync::Arc;
 use ubpf::abi::btf::Btf;
@@ -38,8 +38,9 @@ use ubpf::abi::helper::HelperId;
 use ubpf::abi::map::{DataSection, MapDef, MapFlags, MapInit, MapType};
 use ubpf::abi::prog_type::{AttachType, ProgType};
 use ubpf::abi::program::Program;
-use ubpf_isa::asm::{AsmError, Symbols, assemble_with};
+use ubpf::verifier::Options;
 use ubpf_isa::Slot;
+use ubpf_isa::asm::{AsmError, Symbols, assemble_with};
 
 /// A file of cases.
 #[derive(Clone, Debug, Default)]
@@ -207,16 +208,25 @@ impl CaseFile {
 }
 
 impl Case {
+    /// What the kernel says of it, with the file's maps in `world`.
+    #[must_use]
+    pub fn ask(&self, world: &KernelWorld) -> Verdict {
+        const F_STRICT_ALIGNMENT: u32 = 1;
+        let flags = if self.strict { F_STRICT_ALIGNMENT } else { 0 };
+        ask_as(world, &self.program, Ask { flags, ..Ask::default() })
+    }
+
+    /// What ubpf says of it.
+    #[must_use]
+    pub fn judge(&self, verifier: &Verifier) -> Verdict {
+        let options = Options { strict_alignment: self.strict, ..*verifier.options() };
+        verifier.judge_by(&self.program, &options)
+    }
+
     /// Both verdicts.
     #[must_use]
-    pub fn compare(
-        &self,
-        file: &str,
-        world: &Result<KernelWorld, WorldError>,
-        verifier: &Verifier,
-    ) -> Comparison {
-        let comparison = super::pair(file, world, &self.program, verifier);
-        Comparison { program: self.name.clone(), ..comparison }
+    pub fn compare(&self, file: &str, world: &KernelWorld, verifier: &Verifier) -> Comparison {
+        super::comparison(file, &self.name, self.ask(world), self.judge(verifier))
     }
 }
 
@@ -230,7 +240,8 @@ impl Kind {
                 self.prog_type = known.ok_or_else(|| format!("no program type is {rest}"))?;
             }
             "attach" => {
-                let (name, target) = rest.split_once(' ').map_or((rest, None), |(n, t)| (n, Some(t)));
+                let (name, target) =
+                    rest.split_once(' ').map_or((rest, None), |(n, t)| (n, Some(t)));
                 let known = AttachType::from_name(&name.to_uppercase());
                 self.attach_type = known.ok_or_else(|| format!("no attach type is {name}"))?;
                 self.target = target.map(str::to_owned);

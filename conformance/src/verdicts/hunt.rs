@@ -1,7 +1,7 @@
 //! Looking for programs on which the verdicts differ: mutants of the programs in a pool.
 
 use super::cases::CaseFile;
-use super::{Comparison, Outcome, Summary, Verifier, ask_briefly, mutate};
+use super::{Ask, Comparison, Outcome, Summary, Verifier, ask_as, mutate};
 use crate::kernel::KernelWorld;
 use crate::random::Random;
 use std::collections::{BTreeMap, HashSet};
@@ -10,6 +10,9 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 use ubpf::abi::program::Program;
 use ubpf::loader::{link, load};
+
+/// Instructions from which on a walk takes too long to be repeated for smaller programs.
+const LONG: u64 = 20_000;
 
 /// Programs that share maps, and those maps in the kernel.
 struct Family {
@@ -103,7 +106,7 @@ impl Pool {
 
     fn try_program(&self, family: &Family, program: Arc<Program>, bag: &mut Bag) {
         let mut hasher = DefaultHasher::new();
-        let kind = (program.prog_type as u32, program.section.attach_type);
+        let kind = (program.prog_type.id(), program.section.attach_type);
         (kind, &program.slots, &program.license, program.section.sleepable).hash(&mut hasher);
         if !bag.seen.insert(hasher.finish()) {
             return;
@@ -115,16 +118,17 @@ impl Pool {
             find.count += 1;
             return;
         }
+        let long = comparison.kernel.effort.insns > LONG;
         let keeps = |p: &Arc<Program>| {
             signature(&self.compare(family, p)).is_some_and(|other| other == seen)
         };
-        let program = mutate::shrunk(&program, keeps);
+        let program = if long { program } else { mutate::shrunk(&program, keeps) };
         let comparison = self.compare(family, &program);
         bag.finds.insert(seen, Find { comparison, program, count: 1 });
     }
 
     fn compare(&self, family: &Family, program: &Arc<Program>) -> Comparison {
-        let kernel = ask_briefly(&family.world, program);
+        let kernel = ask_as(&family.world, program, Ask { insns: LONG, ..Ask::default() });
         let ours = self.verifier.judge(program);
         super::comparison(&family.name, &program.name, kernel, ours)
     }
@@ -136,12 +140,8 @@ fn signature(comparison: &Comparison) -> Option<String> {
     if matches!(outcome, Outcome::Agree | Outcome::NotComparable) {
         return None;
     }
-    let text = format!(
-        "{} | {} | {}",
-        outcome.name(),
-        comparison.kernel.line(),
-        comparison.ours.line()
-    );
+    let text =
+        format!("{} | {} | {}", outcome.name(), comparison.kernel.line(), comparison.ours.line());
     let mut signature = String::new();
     for c in text.chars() {
         let c = if c.is_ascii_digit() { '0' } else { c };

@@ -6,10 +6,35 @@ use std::time::Duration;
 use ubpf::abi::Errno;
 use ubpf::abi::program::Program;
 
+/// Instructions up to which a refused program is walked once more for its reason: printing a walk
+/// takes the kernel far longer than walking.
+const MOST_INSNS_PRINTED: u64 = 1_000_000;
+
 /// What the kernel says of a program.
 #[must_use]
 pub fn ask(world: &KernelWorld, program: &Program) -> Verdict {
-    match world.load(program, LogLevel::Stats) {
+    ask_as(world, program, Ask::default())
+}
+
+/// How the kernel is asked.
+#[derive(Clone, Copy, Debug)]
+pub struct Ask {
+    /// Refusals that take more instructions than this to find come without their reason.
+    pub insns: u64,
+    /// `BPF_F_*` beside those that the program's section asks for.
+    pub flags: u32,
+}
+
+impl Default for Ask {
+    fn default() -> Self {
+        Self { insns: MOST_INSNS_PRINTED, flags: 0 }
+    }
+}
+
+/// What the kernel says of a program when it is asked in a certain way.
+#[must_use]
+pub fn ask_as(world: &KernelWorld, program: &Program, how: Ask) -> Verdict {
+    match world.load_as(program, how.flags, LogLevel::Stats) {
         Ok(loaded) => Verdict { refusal: None, effort: effort(loaded.stats()) },
         Err(error) => {
             let mut refusal = refusal(&error);
@@ -17,31 +42,17 @@ pub fn ask(world: &KernelWorld, program: &Program) -> Verdict {
             let effort = effort(Stats::parse(&refused.log));
             // The reason, without the walk that leads there; a log that is too long changes the
             // error number, not the reason.
-            if let Err(WorldError::Prog(again)) = world.load(program, LogLevel::Brief) {
+            if effort.insns > how.insns {
+                refusal.reason = format!("not asked for after {} insns", effort.insns);
+            } else if let Err(WorldError::Prog(again)) =
+                world.load_as(program, how.flags, LogLevel::Brief)
+            {
                 refusal.reason = last_line(&again.log).to_owned();
             }
             if refused.errno == Errno::EPERM && refusal.reason.is_empty() {
                 refusal.stage = Stage::Permission;
             }
             Verdict { refusal: Some(refusal), effort }
-        }
-    }
-}
-
-/// What the kernel says of a program, with the reason but without the time; one load is enough
-/// for that.
-#[must_use]
-pub fn ask_briefly(world: &KernelWorld, program: &Program) -> Verdict {
-    match world.load(program, LogLevel::Brief) {
-        Ok(loaded) => Verdict { refusal: None, effort: effort(loaded.stats()) },
-        Err(error) => {
-            let mut refusal = refusal(&error);
-            let WorldError::Prog(refused) = error else { return refusal.into() };
-            refusal.reason = last_line(&refused.log).to_owned();
-            if refused.errno == Errno::EPERM && refusal.reason.is_empty() {
-                refusal.stage = Stage::Permission;
-            }
-            Verdict { refusal: Some(refusal), effort: effort(Stats::parse(&refused.log)) }
         }
     }
 }

@@ -17,7 +17,7 @@ pub mod mutate;
 mod ours;
 mod summary;
 
-pub use kernel::{ask, ask_briefly};
+pub use kernel::{Ask, ask, ask_as};
 pub use ours::{Verifier, VerifierError};
 pub use summary::{CSV_HEAD, Summary};
 
@@ -134,7 +134,9 @@ impl Comparison {
             (None, Some(_)) => Outcome::WrongReject,
             (Some(theirs), Some(ours)) if theirs.stage != ours.stage => Outcome::OtherReason,
             (Some(theirs), Some(ours)) if theirs.stage == Stage::Verifier => {
-                let same = theirs.errno == ours.errno && theirs.reason == ours.reason;
+                // What the kernel finds before its verifier starts, it gives no reason for.
+                let same_reason = theirs.reason == ours.reason || theirs.reason.is_empty();
+                let same = theirs.errno == ours.errno && same_reason;
                 if same { Outcome::Agree } else { Outcome::OtherReason }
             }
             _ => Outcome::Agree,
@@ -193,10 +195,14 @@ impl Verdict {
     /// The verdict in one line: `accepted`, or the error number and the reason.
     #[must_use]
     pub fn line(&self) -> String {
-        self.refusal.as_ref().map_or_else(|| String::from("accepted"), |refusal| {
-            let errno = refusal.errno.map(|e| e.name().map_or_else(|| e.0.to_string(), str::to_owned));
-            format!("{} {}", errno.unwrap_or_default(), refusal.reason).trim().to_owned()
-        })
+        self.refusal.as_ref().map_or_else(
+            || String::from("accepted"),
+            |refusal| {
+                let errno =
+                    refusal.errno.map(|e| e.name().map_or_else(|| e.0.to_string(), str::to_owned));
+                format!("{} {}", errno.unwrap_or_default(), refusal.reason).trim().to_owned()
+            },
+        )
     }
 }
 

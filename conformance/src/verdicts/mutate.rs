@@ -9,6 +9,7 @@ use super::edit;
 use crate::random::Random;
 use std::sync::Arc;
 use ubpf::abi::helper::HelperId;
+use ubpf::abi::map::MapType;
 use ubpf::abi::prog_type::{AttachType, ProgType};
 use ubpf::abi::program::Program;
 use ubpf_isa::{Insn, Slot, assemble};
@@ -246,12 +247,18 @@ fn tweak_wide(slots: &mut [Slot], at: usize, random: &mut Random) -> bool {
 }
 
 fn tweak_type(program: &mut Program, random: &mut Random) -> bool {
+    // The first program that names a prog array decides about the type of all others.
+    if program.maps.iter().any(|map| map.map_type == Ok(MapType::ProgArray)) {
+        return false;
+    }
     match random.below(6) {
         0 => program.license = String::from("Proprietary"),
         1 => program.section.sleepable ^= true,
         2 => program.section.attach_type = AttachType(random.below(58) as u32),
         _ => {
-            program.prog_type = random.pick(ProgType::ALL);
+            // Classic filters have no number here, and are loaded another way.
+            let loaded: Vec<_> = ProgType::ALL.iter().filter(|t| t.id() != 0).copied().collect();
+            program.prog_type = random.pick(&loaded);
             program.section.attach_type = AttachType(0);
         }
     }
@@ -286,9 +293,11 @@ pub fn shrunk(program: &Arc<Program>, keeps: impl Fn(&Arc<Program>) -> bool) -> 
 fn simplified(mut best: Arc<Program>, keeps: impl Fn(&Arc<Program>) -> bool) -> Arc<Program> {
     for at in edit::starts(&best.slots) {
         let replacements = assemble("r0 = 0\nexit").unwrap_or_default();
-        let zeroed = best.slots.get(at).map(|s| Slot { imm: 0, ..*s }).filter(|s| {
-            !edit::is_wide(*s) && !edit::jumps(*s) && s.opcode != edit::CALL
-        });
+        let zeroed = best
+            .slots
+            .get(at)
+            .map(|s| Slot { imm: 0, ..*s })
+            .filter(|s| !edit::is_wide(*s) && !edit::jumps(*s) && s.opcode != edit::CALL);
         for slot in replacements.into_iter().take(1).chain(zeroed) {
             let mut simpler = Program::clone(&best);
             match simpler.slots.get_mut(at) {

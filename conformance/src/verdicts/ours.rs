@@ -60,8 +60,14 @@ impl Verifier {
     /// What it says of a program.
     #[must_use]
     pub fn judge(&self, program: &Arc<Program>) -> Verdict {
+        self.judge_by(program, &self.options)
+    }
+
+    /// What it says of a program by other conditions.
+    #[must_use]
+    pub fn judge_by(&self, program: &Arc<Program>, options: &Options) -> Verdict {
         let start = Instant::now();
-        let report = verify(program, &self.registry, &self.options);
+        let report = verify(program, &self.registry, options);
         let time = start.elapsed();
         let effort = Effort {
             insns: report.stats.insns.into(),

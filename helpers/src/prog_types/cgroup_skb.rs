@@ -48,7 +48,7 @@ pub const DEF: ProgTypeDef = ProgTypeDef {
             (2, "drop, congested", Fate::Drop),
             (3, "pass, congested", Fate::Pass),
         ]),
-        legacy_loads: true,
+        legacy_loads: false,
         // On egress 2 and 3 ask for congestion to be signalled.
         hooks: &[Hook {
             attach_types: &[AttachType::CGROUP_INET_EGRESS],

@@ -10,9 +10,6 @@ use ubpf_abi::Errno;
 use ubpf_abi::map::MapType;
 use ubpf_isa::Pc;
 
-/// The kernel's own number for what is not supported, which no header gives to user space.
-const ENOTSUPP: Errno = Errno(524);
-
 /// A helper, as the kernel's messages write it: `bpf_map_lookup_elem#1`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HelperName {
@@ -26,7 +23,7 @@ impl fmt::Display for HelperName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.name {
             Some(name) => write!(f, "bpf_{name}#{}", self.id),
-            None => write!(f, "unknown#{}", self.id),
+            None => write!(f, "unknown#{}", self.id.cast_signed()),
         }
     }
 }
@@ -207,6 +204,9 @@ pub enum CallReason {
         /// Largest value.
         max: u64,
     },
+    /// Nothing is read from or written to the stack.
+    #[error("invalid zero-sized read")]
+    EmptyStackArgument,
     /// A size without useful upper bound.
     #[error("{0} unbounded memory access, use 'var &= const' or 'if (var < const)'")]
     UnboundedSize(R),
@@ -411,12 +411,13 @@ impl CallReason {
         match self {
             Self::CallDepth(_) | Self::ChainDepth(_) => Errno::E2BIG,
             Self::NoMap(_) => Errno::EBADF,
-            Self::NoForEach => ENOTSUPP,
+            Self::NoForEach => Errno::ENOTSUPP,
             Self::GlobalArgs { errno, .. } => *errno,
             Self::Argument { .. }
             | Self::NegativeSize(_)
             | Self::ZeroSize { .. }
             | Self::UnboundedSize(_)
+            | Self::EmptyStackArgument
             | Self::NotConstant(_)
             | Self::PacketArgument
             | Self::UninitStackArgument { .. }

@@ -74,6 +74,19 @@ pub enum MemoryReason {
         /// Bytes.
         size: u32,
     },
+    /// A store to a map itself, not to one of its values.
+    #[error("only read from {0} is supported")]
+    MapWrite(&'static str),
+    /// A load from before a map.
+    #[error("{reg} is {map} invalid negative access: off={off}")]
+    NegativeMap {
+        /// The address register.
+        reg: R,
+        /// The kernel's struct of the map.
+        map: &'static str,
+        /// Offset.
+        off: i32,
+    },
     /// A load that matches no field of a socket.
     #[error("{reg} invalid {to} access off={off} size={size}")]
     Sock {
@@ -128,6 +141,20 @@ pub enum MemoryReason {
         /// Bytes.
         size: u32,
     },
+    /// A misaligned access to the packet where alignment is required.
+    #[error("misaligned packet access off {ip_align}+{var}+{off}+{insn_off} size {size}")]
+    MisalignedPacket {
+        /// Bytes that packets are taken to begin behind an aligned address.
+        ip_align: i32,
+        /// The variable part.
+        var: Var,
+        /// The pointer's constant part.
+        off: i32,
+        /// The instruction's offset.
+        insn_off: i32,
+        /// Bytes.
+        size: u32,
+    },
     /// A stack access outside of the stack.
     #[error("invalid {direction} stack {reg} off={off} size={size}")]
     OutsideStack {
@@ -153,6 +180,8 @@ pub enum MemoryReason {
         off: i64,
         /// Bytes.
         size: u32,
+        /// Which end is outside, for the kernel.
+        errno: Errno,
     },
     /// A stack access without bounds.
     #[error("invalid unbounded variable-offset {direction} stack {reg}")]
@@ -260,6 +289,7 @@ impl MemoryReason {
             {
                 Errno::EINVAL
             }
+            Self::MaybeOutsideStack { errno, .. } => *errno,
             Self::SpillToCaller | Self::LegacyLoad | Self::LegacyCtx => Errno::EINVAL,
             _ => Errno::EACCES,
         }

@@ -7,6 +7,7 @@
 mod call;
 mod field;
 mod kfunc;
+mod map_use;
 mod memory;
 mod object;
 mod proto;
@@ -16,6 +17,7 @@ mod value;
 pub use call::{CallReason, Ending, Given, HelperName, Region, Returned, Section};
 pub use field::FieldReason;
 pub use kfunc::{Awake, KfuncReason, Named};
+pub use map_use::MapUseReason;
 pub use memory::{Direction, MemoryReason, NotMemory, Var};
 pub use object::ObjectReason;
 pub use proto::ProtoReason;
@@ -87,6 +89,8 @@ pub enum Reason {
     Shape(#[from] ShapeReason),
     /// Arithmetic, comparisons and the use of registers.
     Value(#[from] ValueReason),
+    /// Maps that the code names.
+    MapUse(#[from] MapUseReason),
     /// Loads and stores.
     Memory(#[from] MemoryReason),
     /// Calls and returns.
@@ -113,6 +117,7 @@ impl Reason {
         match self {
             Self::Shape(_)
             | Self::Value(_)
+            | Self::MapUse(_)
             | Self::Memory(_)
             | Self::Call(_)
             | Self::Field(_)
@@ -130,6 +135,7 @@ impl Reason {
         match self {
             Self::Shape(r) => r.errno(),
             Self::Value(r) => r.errno(),
+            Self::MapUse(r) => r.errno(),
             Self::Memory(r) => r.errno(),
             Self::Call(r) => r.errno(),
             Self::Field(r) => r.errno(),
@@ -157,6 +163,12 @@ pub enum ShapeReason {
     /// A slot that is no instruction.
     #[error("{}", .0.verifier_message())]
     Decode(DecodeError),
+    /// An opcode that LLVM has and the kernel does not.
+    #[error("unknown opcode {0:02x}")]
+    UnknownOpcode(u8),
+    /// The program's types tell of other functions than its code has.
+    #[error("number of funcs in func_info doesn't match number of subprogs")]
+    FuncInfo,
     /// A call to a subprogram outside the program.
     #[error("call to invalid destination")]
     CallTarget,
@@ -204,6 +216,8 @@ impl ShapeReason {
             Self::Length { .. } | Self::TooManySubprogs | Self::TooManyMaps(_) => Errno::E2BIG,
             Self::CallsNeedPrivilege => Errno::EPERM,
             Self::Decode(_)
+            | Self::UnknownOpcode(_)
+            | Self::FuncInfo
             | Self::CallTarget
             | Self::JumpOutOfRange { .. }
             | Self::FallsThrough

@@ -58,7 +58,7 @@ pub enum ValueReason {
     /// Arithmetic that pointers of this type do not take.
     #[error("{reg} pointer arithmetic on {to} prohibited")]
     Arithmetic {
-        /// The pointer's register.
+        /// The destination.
         reg: R,
         /// Its type.
         to: TypeName,
@@ -66,7 +66,7 @@ pub enum ValueReason {
     /// Arithmetic before the null check.
     #[error("{reg} pointer arithmetic on {to} prohibited, null-check it first")]
     NullArithmetic {
-        /// The pointer's register.
+        /// The destination.
         reg: R,
         /// Its type.
         to: TypeName,
@@ -169,9 +169,14 @@ pub enum ValueReason {
 impl ValueReason {
     pub(super) const fn errno(&self) -> Errno {
         match self {
-            Self::DivByZero | Self::Shift(_) | Self::MixedPointers | Self::InfiniteLoop(_) => {
-                Errno::EINVAL
-            }
+            Self::DivByZero
+            | Self::Shift(_)
+            | Self::ConstantTooLarge { .. }
+            | Self::OffsetTooLarge { .. }
+            | Self::Unbounded { .. }
+            | Self::OutOfBounds { .. }
+            | Self::MixedPointers
+            | Self::InfiniteLoop(_) => Errno::EINVAL,
             Self::CallDepth(_) | Self::TooComplex(_) | Self::TooManyBranches(_) => Errno::E2BIG,
             _ => Errno::EACCES,
         }

@@ -19,7 +19,11 @@ impl Step<'_> {
                 Width::W64 => i64::from(imm) as u64,
                 Width::W32 => u64::from(imm as u32),
             }),
-            Operand::Reg(src) => self.moved(width, src)?,
+            Operand::Reg(src) => {
+                self.read(src)?;
+                self.check_writable(dst)?;
+                self.moved(width, src)?
+            }
         };
         self.set(dst, value)
     }
@@ -58,7 +62,9 @@ impl Step<'_> {
         src: Name,
         from: SignExtend,
     ) -> Result<(), Reason> {
-        let value = match self.read(src)? {
+        let given = self.read(src)?;
+        self.check_writable(dst)?;
+        let value = match given {
             Reg::Number(n) => {
                 let limit = match width {
                     Width::W64 => n.value.full.umax,
@@ -110,6 +116,7 @@ impl Step<'_> {
         };
         let lhs = self.read(dst)?;
         check_immediate(op, width, src)?;
+        self.check_writable(dst)?;
         let value = match (lhs, rhs) {
             (Reg::Number(a), Reg::Number(b)) => Reg::Number(add_linked(op, width, &a, &b)),
             (Reg::Pointer(_), Reg::Pointer(_)) => {
@@ -122,12 +129,11 @@ impl Step<'_> {
                 if let Operand::Reg(src) = src {
                     self.demand(src);
                 }
-                self.pointer_alu(op, width, dst, Side { reg: dst, on_left: true }, &p, &n)?
+                self.pointer_alu(op, width, dst, Side::Left, &p, &n)?
             }
             (Reg::Number(n), Reg::Pointer(p)) => {
                 self.demand(dst);
-                let Operand::Reg(src) = src else { return self.set(dst, Reg::UNKNOWN) };
-                self.pointer_alu(op, width, dst, Side { reg: src, on_left: false }, &p, &n)?
+                self.pointer_alu(op, width, dst, Side::Right, &p, &n)?
             }
             (Reg::Uninit, _) | (_, Reg::Uninit) => Reg::Uninit,
         };
@@ -155,11 +161,11 @@ impl Step<'_> {
         }
         let to = p.type_name();
         if p.nullable {
-            return Err(ValueReason::NullArithmetic { reg: R(side.reg), to }.into());
+            return Err(ValueReason::NullArithmetic { reg: R(dst), to }.into());
         }
         // Loads through it cannot fault, so nothing is known of its offset either.
         if let PtrTo::Mem { kind: MemKind::Untrusted, .. } = p.to {
-            return if side.on_left {
+            return if side == Side::Left {
                 Ok(Reg::Pointer(*p))
             } else {
                 Err(Reason::Unsupported("numbers plus untrusted pointers"))
@@ -174,7 +180,7 @@ impl Step<'_> {
             | PtrTo::PacketEnd
             | PtrTo::Sock(_)
             | PtrTo::Dynptr(_) => {
-                return Err(ValueReason::Arithmetic { reg: R(side.reg), to }.into());
+                return Err(ValueReason::Arithmetic { reg: R(dst), to }.into());
             }
             PtrTo::Ctx
             | PtrTo::Stack(_)
@@ -192,7 +198,7 @@ impl Step<'_> {
         check_sane(to, p.off, &p.var)?;
         let moved = match op {
             AluOp::Add => self.add(p, off),
-            AluOp::Sub if !side.on_left => {
+            AluOp::Sub if side == Side::Right => {
                 return Err(ValueReason::SubtractPointer(R(dst)).into());
             }
             AluOp::Sub if matches!(p.to, PtrTo::Stack(_)) => {
@@ -250,10 +256,10 @@ impl Step<'_> {
 }
 
 /// Which operand of an instruction is the pointer.
-#[derive(Clone, Copy)]
-struct Side {
-    reg: Name,
-    on_left: bool,
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Side {
+    Left,
+    Right,
 }
 
 fn check_immediate(op: AluOp, width: Width, src: Operand) -> Result<(), Reason> {

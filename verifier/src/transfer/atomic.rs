@@ -22,15 +22,14 @@ impl Step<'_> {
         if op == AtomicOp::Cmpxchg {
             self.operand_of_atomic(Name::R0)?;
         }
-        let p = self.atomic_memory(base, "stores into")?;
+        let address = self.read(base)?;
+        self.check_atomic(address, base, "stores into")?;
         let old = op.old_value_to(src);
-        if old == Some(Name::FP) {
-            self.set(Name::FP, Reg::UNKNOWN)?;
+        if let Some(old) = old {
+            self.check_writable(old)?;
         }
         let at = Place { base, off: off.into(), size: size.size().bytes() };
-        if let Some(p) = &p {
-            self.check_alignment(p, at, true)?;
-        }
+        self.check_alignment(&address, at, true)?;
         let p = self.memory(at)?;
         let loaded = self.loaded(&p, at)?;
         self.stored(&p, at, None)?;
@@ -48,13 +47,9 @@ impl Step<'_> {
         base: Name,
         off: i16,
     ) -> Result<(), Reason> {
-        self.read(base)?;
-        let p = self.atomic_memory(base, "loads from")?;
-        let at = Place { base, off: off.into(), size: size.bytes() };
-        if let Some(p) = &p {
-            self.check_alignment(p, at, true)?;
-        }
-        self.load(size, false, dst, base, off)
+        let p = self.ordered_memory(Place { base, off: off.into(), size: size.bytes() })?;
+        self.load(size, false, dst, base, off)?;
+        self.check_atomic(p, base, "loads from")
     }
 
     /// A store with release order.
@@ -66,13 +61,16 @@ impl Step<'_> {
         src: Name,
     ) -> Result<(), Reason> {
         self.read(src)?;
-        self.read(base)?;
-        let p = self.atomic_memory(base, "stores into")?;
-        let at = Place { base, off: off.into(), size: size.bytes() };
-        if let Some(p) = &p {
-            self.check_alignment(p, at, true)?;
-        }
-        self.store(size, base, off, Operand::Reg(src))
+        let p = self.ordered_memory(Place { base, off: off.into(), size: size.bytes() })?;
+        self.store(size, base, off, Operand::Reg(src))?;
+        self.check_atomic(p, base, "stores into")
+    }
+
+    /// The address of an access with order, which must be aligned.
+    fn ordered_memory(&mut self, at: Place) -> Result<Reg, Reason> {
+        let base = self.read(at.base)?;
+        self.check_alignment(&base, at, true)?;
+        Ok(base)
     }
 
     /// A value that an atomic operation puts into memory: no pointer, without privileges.
@@ -84,19 +82,24 @@ impl Step<'_> {
         Ok(())
     }
 
-    /// The address, where its memory has atomic operations at all.
-    fn atomic_memory(&mut self, base: Name, verb: &'static str) -> Result<Option<Pointer>, Reason> {
-        let Reg::Pointer(p) = self.read(base)? else { return Ok(None) };
-        match p.to {
-            PtrTo::Ctx
-            | PtrTo::Packet(_)
-            | PtrTo::PacketMeta(_)
-            | PtrTo::FlowKeys
-            | PtrTo::Sock(_) => {
+    /// Whether memory of this kind has atomic operations at all.
+    fn check_atomic(&self, address: Reg, base: Name, verb: &'static str) -> Result<(), Reason> {
+        match address {
+            Reg::Pointer(
+                p @ Pointer {
+                    to:
+                        PtrTo::Ctx
+                        | PtrTo::Packet(_)
+                        | PtrTo::PacketMeta(_)
+                        | PtrTo::FlowKeys
+                        | PtrTo::Sock(_),
+                    ..
+                },
+            ) => {
                 let to = p.type_name();
                 Err(MemoryReason::NotAtomic { verb, reg: R(base), to }.into())
             }
-            _ => Ok(Some(p)),
+            _ => Ok(()),
         }
     }
 }

@@ -11,11 +11,11 @@ use crate::reason::{Direction, MemoryReason, NotMemory, R, Reason, Region, Var};
 use crate::state::reg::Extent;
 use crate::state::stack::{Byte, Fill, FillError, Span};
 use crate::state::{MemKind, Number, Pointer, PtrTo, Reg};
-use ubpf_abi::Access;
 use ubpf_abi::ctx::{CtxField, CtxFieldKind};
 use ubpf_abi::helper::SockKind;
 use ubpf_abi::map::MapFlags;
 use ubpf_abi::prog_type::PacketAccess;
+use ubpf_abi::{Access, Errno};
 use ubpf_isa::{Operand, Reg as Name, RegSet, SignExtend, Size, Width};
 
 /// Offsets at which an access is without useful bound, and the kernel gives up.
@@ -40,8 +40,11 @@ impl Step<'_> {
         off: i16,
     ) -> Result<(), Reason> {
         let at = Place { base, off: off.into(), size: size.bytes() };
+        self.read(base)?;
+        self.check_writable(dst)?;
         let p = self.memory(at)?;
         let loaded = self.loaded(&p, at)?;
+        self.found.pointers.used(self.pc, &p, Access::Read)?;
         if signed && p.to == PtrTo::Ctx && loaded.pointer().is_some() {
             return Err(MemoryReason::Ctx { off: at.off.into(), size: at.size }.into());
         }
@@ -97,14 +100,16 @@ impl Step<'_> {
         }
         let at = Place { base, off: off.into(), size: size.bytes() };
         let p = self.memory(at)?;
-        self.stored(&p, at, Some(src))
+        self.stored(&p, at, Some(src))?;
+        self.found.pointers.used(self.pc, &p, Access::Write)
     }
 
     /// The pointer in the address register, aligned as it must be.
     pub(super) fn memory(&mut self, at: Place) -> Result<Pointer, Reason> {
-        match self.read(at.base)? {
+        let address = self.read(at.base)?;
+        self.check_alignment(&address, at, false)?;
+        match address {
             Reg::Pointer(p) => {
-                self.check_alignment(&p, at, false)?;
                 let region = facts::region(&p, at.off, self.state.depth());
                 self.found.seen.access(self.pc, region);
                 Ok(p)
@@ -117,25 +122,40 @@ impl Step<'_> {
     }
 
     /// x86-64 takes misaligned accesses everywhere but on the stack, whose slots are tracked, and
-    /// in atomic operations.
+    /// in atomic operations. The kernel judges this before it asks what the address is of.
     pub(super) fn check_alignment(
         &self,
-        p: &Pointer,
+        address: &Reg,
         at: Place,
         strict: bool,
     ) -> Result<(), Reason> {
-        let (what, strict) = match p.to {
-            PtrTo::Stack(_) => ("stack ", true),
-            PtrTo::MapValue(_) => ("value ", strict),
-            PtrTo::Ctx => ("context ", strict),
-            _ => ("", strict),
+        let strict = strict || self.cx.options.strict_alignment;
+        let (what, strict, off, var) = match address {
+            Reg::Pointer(p) => {
+                let (what, strict) = match p.to {
+                    PtrTo::Packet(_) | PtrTo::PacketMeta(_) => {
+                        return check_packet_alignment(p, at, strict);
+                    }
+                    PtrTo::Stack(_) => ("stack ", true),
+                    PtrTo::MapValue(_) if !p.nullable => ("value ", strict),
+                    PtrTo::FlowKeys => ("flow keys ", strict),
+                    PtrTo::Ctx => ("context ", strict),
+                    PtrTo::Sock(SockKind::Full) => ("sock ", strict),
+                    PtrTo::Sock(SockKind::Common) => ("sock_common ", strict),
+                    PtrTo::Sock(SockKind::Tcp) => ("tcp_sock ", strict),
+                    PtrTo::Sock(SockKind::Xdp) => ("xdp_sock ", strict),
+                    _ => ("", strict),
+                };
+                (what, strict, p.off, p.var.bits)
+            }
+            Reg::Number(n) => ("", strict, 0, n.value.bits),
+            Reg::Uninit => return Ok(()),
         };
-        let off = i64::from(p.off) + i64::from(at.off);
-        let place = p.var.bits + Tnum::constant(off as u64);
-        if !strict || place.is_aligned(at.size.into()) {
+        let whole = i64::from(off) + i64::from(at.off);
+        if !strict || (var + Tnum::constant(whole as u64)).is_aligned(at.size.into()) {
             return Ok(());
         }
-        let (var, off) = (Var(p.var.bits), p.off);
+        let var = Var(var);
         Err(MemoryReason::Misaligned { what, var, off, insn_off: at.off, size: at.size }.into())
     }
 
@@ -174,9 +194,8 @@ impl Step<'_> {
                 self.check_packet(p, at, extent)?;
                 Ok(Reg::UNKNOWN)
             }
-            PtrTo::Map(_) | PtrTo::PacketEnd | PtrTo::Func(_) | PtrTo::Dynptr(_) => {
-                self.not_memory(p, at)
-            }
+            PtrTo::Map(map) => self.load_map(map, at),
+            PtrTo::PacketEnd | PtrTo::Func(_) | PtrTo::Dynptr(_) => self.not_memory(p, at),
             PtrTo::Sock(kind) => self.check_sock(p, at, kind).map(|()| Reg::UNKNOWN),
             PtrTo::FlowKeys => Err(Reason::Unsupported("flow keys")),
             PtrTo::Buf { read_only } => {
@@ -237,7 +256,8 @@ impl Step<'_> {
                 let to = p.type_name();
                 Err(MemoryReason::ReadOnly { reg: R(at.base), to }.into())
             }
-            PtrTo::Map(_) | PtrTo::PacketEnd | PtrTo::Func(_) | PtrTo::Dynptr(_) => {
+            PtrTo::Map(map) => self.store_map(map, at),
+            PtrTo::PacketEnd | PtrTo::Func(_) | PtrTo::Dynptr(_) => {
                 self.not_memory(p, at).map(drop)
             }
             PtrTo::FlowKeys => Err(Reason::Unsupported("flow keys")),
@@ -407,7 +427,11 @@ impl Step<'_> {
             (Some(low), Some(high)) => Ok((low, high)),
             _ => {
                 let var = p.var.bits;
-                Err(MemoryReason::MaybeOutsideStack { direction, reg, var, off, size }.into())
+                // Begun on the stack, perhaps ended above it.
+                let begins = Span::checked(off + min, 1).is_some();
+                let errno = if begins { Errno::EINVAL } else { Errno::EACCES };
+                Err(MemoryReason::MaybeOutsideStack { direction, reg, var, off, size, errno }
+                    .into())
             }
         }
     }
@@ -517,6 +541,19 @@ impl Step<'_> {
             None => false,
         }
     }
+}
+
+/// Where alignment matters, the kernel counts a packet's bytes from two before its start, which is
+/// where network headers are aligned.
+fn check_packet_alignment(p: &Pointer, at: Place, strict: bool) -> Result<(), Reason> {
+    const IP_ALIGN: i32 = 2;
+    let off = i64::from(IP_ALIGN) + i64::from(p.off) + i64::from(at.off);
+    if !strict || (p.var.bits + Tnum::constant(off as u64)).is_aligned(at.size.into()) {
+        return Ok(());
+    }
+    let (var, off) = (Var(p.var.bits), p.off);
+    let (ip_align, insn_off, size) = (IP_ALIGN, at.off, at.size);
+    Err(MemoryReason::MisalignedPacket { ip_align, var, off, insn_off, size }.into())
 }
 
 const fn sign_extension(size: Size) -> SignExtend {

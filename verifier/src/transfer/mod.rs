@@ -11,6 +11,7 @@ mod call;
 mod field;
 mod jump;
 mod kfunc;
+mod map;
 mod mem;
 mod object;
 mod own;
@@ -190,11 +191,14 @@ impl Step<'_> {
         }
     }
 
+    /// The frame pointer is no destination. That is judged before what would be written to it.
+    fn check_writable(&self, reg: Name) -> Result<(), Reason> {
+        if reg == Name::FP { Err(ValueReason::FramePointer.into()) } else { Ok(()) }
+    }
+
     /// Gives a register a value.
     fn set(&mut self, reg: Name, value: Reg) -> Result<(), Reason> {
-        if reg == Name::FP {
-            return Err(ValueReason::FramePointer.into());
-        }
+        self.check_writable(reg)?;
         self.trace.shown.insert(reg);
         self.state.frame_mut().regs[reg.index()] = value;
         Ok(())

@@ -126,7 +126,19 @@ impl<'a> Step<'a> {
         at: Place,
     ) -> Result<Reg, Reason> {
         let btf = self.kernel_types()?;
-        let off = self.object_offset(p, object.access(btf), at)?;
+        self.object_offset(p, object.access(btf), at)?;
+        self.field_of(p, object, at)
+    }
+
+    /// What a load from a kernel object gives, at a place that may be read.
+    pub(super) fn field_of(
+        &mut self,
+        p: &Pointer,
+        object: Object,
+        at: Place,
+    ) -> Result<Reg, Reason> {
+        let btf = self.kernel_types()?;
+        let off = u32::try_from(i64::from(p.off) + i64::from(at.off)).unwrap_or(u32::MAX);
         Ok(match walk::at(btf, object.id, off, at.size)? {
             Found::Scalar => Reg::UNKNOWN,
             Found::Opaque => {

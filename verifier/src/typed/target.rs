@@ -55,10 +55,6 @@ pub struct Prototype {
 /// # Errors
 /// The program cannot be attached to what it names, or names nothing.
 pub fn resolve(program: &Program) -> Result<Option<Prototype>, Reason> {
-    let (prog_type, attach_type) = (program.prog_type, program.section.attach_type);
-    if facts::attach_types(prog_type).is_some_and(|types| !types.contains(&attach_type.0)) {
-        return Err(TypedReason::AttachType { prog_type, attach_type }.into());
-    }
     check_sleepable(program)?;
     let known = program.target_btf.as_deref();
     let btf = || known.ok_or(Reason::Unsupported("typed programs without the kernel's types"));
@@ -70,12 +66,31 @@ pub fn resolve(program: &Program) -> Result<Option<Prototype>, Reason> {
     }
 }
 
+/// Checks that programs of the type can be attached so. The kernel asks this first, before it
+/// looks at the code.
+///
+/// # Errors
+/// They cannot.
+pub fn check_attach_type(program: &Program) -> Result<(), Reason> {
+    let (prog_type, attach_type) = (program.prog_type, program.section.attach_type);
+    if facts::attach_types(prog_type).is_some_and(|types| !types.contains(&attach_type.0)) {
+        return Err(TypedReason::AttachType { prog_type, attach_type }.into());
+    }
+    Ok(())
+}
+
 fn check_sleepable(program: &Program) -> Result<(), Reason> {
     let sleepable = program.section.sleepable;
     let may = match (program.prog_type, program.section.attach_type) {
         (ProgType::Syscall, _) if !sleepable => return Err(TypedReason::MustSleep.into()),
         (ProgType::Syscall | ProgType::Kprobe | ProgType::StructOps, _) => true,
-        (ProgType::Tracing, at) => at != AttachType::TRACE_RAW_TP,
+        (ProgType::Tracing, at) => [
+            AttachType::TRACE_FENTRY,
+            AttachType::TRACE_FEXIT,
+            AttachType::MODIFY_RETURN,
+            AttachType::TRACE_ITER,
+        ]
+        .contains(&at),
         (ProgType::Lsm, at) => at != AttachType::LSM_CGROUP,
         _ => false,
     };

@@ -23,7 +23,8 @@ const UNBOUNDED_SIZE: u64 = 1 << 29;
 const MEMORY: &str = "fp, pkt, pkt_meta, map_key, map_value, mem, ringbuf_mem, buf, trusted_ptr_";
 
 /// Helpers that take the program's own socket pointers only, none to the kernel's structs.
-const NO_KERNEL_SOCKETS: [&str; 3] = ["sk_fullsock", "tcp_sock", "get_listener_sock"];
+const NO_KERNEL_SOCKETS: [&str; 4] =
+    ["sk_fullsock", "tcp_sock", "get_listener_sock", "skc_to_mptcp_sock"];
 
 impl Step<'_> {
     /// Judges the argument at `index`.
@@ -76,6 +77,7 @@ impl Step<'_> {
                     let def = self.cx.map_def(map)?;
                     (def.key_size, def.map_type)
                 };
+                self.check_not_empty(&value, size)?;
                 self.memory_argument(place(size), MemAccess::Read, passed)?;
                 if matches!(map_type, Ok(MapType::Array | MapType::PercpuArray)) {
                     passed.key = self.constant_key(&value, size);
@@ -86,14 +88,12 @@ impl Step<'_> {
             ArgKind::MapValue(access) => {
                 let map = passed.map.ok_or(CallReason::ValueWithoutMap)?;
                 let size = self.cx.map_def(map)?.value_size;
+                self.check_not_empty(&value, size)?;
                 self.memory_argument(place(size), access, passed)
             }
             ArgKind::Mem { access, size: MemSize::Fixed(size), aligned } => {
                 self.memory_argument(place(size), access, passed)?;
-                match value {
-                    Reg::Pointer(p) if aligned => self.check_alignment(&p, place(size), true),
-                    _ => Ok(()),
-                }
+                if aligned { self.check_alignment(&value, place(size), true) } else { Ok(()) }
             }
             ArgKind::Size { zero_ok } => {
                 let before = index.checked_sub(1);
@@ -144,6 +144,16 @@ impl Step<'_> {
                     .name
                     .map_or("this helper argument", |_| "kernel objects as helper arguments"),
             )),
+        }
+    }
+
+    /// Maps without keys or values take none from the stack.
+    fn check_not_empty(&self, value: &Reg, size: u32) -> Result<(), Reason> {
+        match value {
+            Reg::Pointer(Pointer { to: PtrTo::Stack(_), .. }) if size == 0 => {
+                Err(CallReason::EmptyStackArgument.into())
+            }
+            _ => Ok(()),
         }
     }
 

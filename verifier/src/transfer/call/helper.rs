@@ -95,6 +95,11 @@ impl Step<'_> {
         name: HelperName,
     ) -> Result<&'d HelperDecl, Reason> {
         let Some(decl) = decl else {
+            // A number that the kernel reserves, and gives a name.
+            if id.0 == 0 {
+                let name = HelperName { name: Some("unspec"), ..name };
+                return Err(CallReason::NotForType(name).into());
+            }
             return Err(match id.since().filter(|&v| self.cx.options.kernel.has(v)) {
                 Some(_) => Reason::Unsupported("this helper"),
                 None => CallReason::UnknownHelper(name).into(),
@@ -199,12 +204,11 @@ impl Step<'_> {
         if frame.callback.is_some() {
             return Err(Reason::Unsupported("tail calls in callbacks"));
         }
-        let Some(there) = frame.return_to else { return Ok(Next::Go(next)) };
+        let Some(back) = frame.return_to else { return Ok(Next::Go(next)) };
+        let other = Box::new(self.state.clone());
+        self.state.pop();
         self.state.frame_mut().regs[Name::R0.index()] = Reg::UNKNOWN;
-        let mut other = Box::new(self.state.clone());
-        other.pop();
-        other.frame_mut().regs[Name::R0.index()] = Reg::UNKNOWN;
-        Ok(Next::Fork { here: next, there, other })
+        Ok(Next::Fork { here: back, there: next, other })
     }
 
     /// The packet may have moved: nothing known points into it any more.

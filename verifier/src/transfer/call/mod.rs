@@ -36,18 +36,8 @@ impl Step<'_> {
             Imm64::Value(v) => Reg::constant(v),
             Imm64::MapFd(fd) => Reg::Pointer(Pointer::new(PtrTo::Map(map(fd)?))),
             Imm64::MapValue { fd, off } => {
-                let map = map(fd)?;
-                let def = self.cx.map_def(map)?;
-                let value_size = def.value_size;
-                let direct = def.map_type.ok().and_then(|t| self.cx.platform.map_type(t));
-                if !direct.is_some_and(|d| d.direct_value) {
-                    return Err(CallReason::NoDirectValue.into());
-                }
-                if off >= value_size {
-                    return Err(CallReason::DirectValueRange { value_size, off }.into());
-                }
                 let off = i32::try_from(off).unwrap_or(i32::MAX);
-                Reg::Pointer(Pointer { off, ..Pointer::new(PtrTo::MapValue(map)) })
+                Reg::Pointer(Pointer { off, ..Pointer::new(PtrTo::MapValue(map(fd)?)) })
             }
             Imm64::Func(off) => self.function(off)?,
             Imm64::BtfId { id, .. } => self.symbol(id)?,
