@@ -14,6 +14,7 @@ use crate::trail::{CheckpointId, Places, SegmentId, Trail, TrailStep};
 use crate::transfer::{Ids, Next, Step, Trace};
 use std::collections::HashMap;
 use std::fmt;
+use ubpf_abi::helper::DynptrKind;
 use ubpf_abi::limits;
 use ubpf_abi::program::SubprogId;
 use ubpf_abi::verified::Claims;
@@ -190,6 +191,11 @@ impl<'a, 'l> Walk<'a, 'l> {
             frame.regs[reg.index()] = match arg {
                 ArgType::Scalar | ArgType::Arena => Reg::UNKNOWN,
                 ArgType::Ctx => Reg::Pointer(Pointer::new(PtrTo::Ctx)),
+                ArgType::Dynptr => {
+                    let id = Some(self.ids.pointer());
+                    let dynptr = PtrTo::Dynptr(DynptrKind::Local);
+                    Reg::Pointer(Pointer { id, ..Pointer::new(dynptr) })
+                }
                 ArgType::Mem { size, nullable } => {
                     let p = Pointer::new(PtrTo::Mem { size, kind: MemKind::Plain });
                     Reg::Pointer(if nullable { p.or_null(self.ids.pointer()) } else { p })

@@ -15,10 +15,10 @@ use crate::domain::width::W64;
 use crate::domain::{Bounds, Tnum};
 use crate::explore::Stats;
 use crate::state::stack::{Byte, Slot};
-use crate::state::{Frame, Hold, Number, Pointer, PtrTo, Reg, State};
+use crate::state::{Frame, Hold, IterState, Number, Object, Pointer, PtrTo, Reg, State};
 use crate::transfer::Trace;
 use std::fmt::{self, Write};
-use ubpf_abi::helper::HelperId;
+use ubpf_abi::helper::{DynptrKind, HelperId};
 use ubpf_isa::disasm::{Disassembler, Names};
 use ubpf_isa::{Pc, Reg as Name, RegSet};
 
@@ -125,7 +125,14 @@ impl fmt::Display for StateText<'_> {
             if self.shown.slots & 1 << n == 0 || slot.bytes == [Byte::Invalid; 8] {
                 continue;
             }
-            write!(f, " fp-{}={}", 8 * (n + 1), bytes_text(slot))?;
+            let off = -8 * (n as i32 + 1);
+            if slot.bytes[0].is_object() && slot.bytes[0] != Byte::IrqFlag {
+                if let Some(object) = frame.stack.object(off) {
+                    write!(f, " fp{off}={}", ObjectText { cx: self.cx, object })?;
+                }
+                continue;
+            }
+            write!(f, " fp{off}={}", bytes_text(slot))?;
             if slot.spill_bytes() > 0 {
                 write!(f, "{}", RegText { cx: self.cx, depth, value: &slot.reg })?;
             }
@@ -138,6 +145,46 @@ impl StateText<'_> {
     fn is_empty(&self, frame: &Frame) -> bool {
         let reg = |r: Name| self.shown.regs.contains(r) && frame.regs[r.index()] != Reg::Uninit;
         !Name::all().any(reg) && self.shown.slots == 0
+    }
+}
+
+/// An object on the stack in the log's form.
+struct ObjectText<'a> {
+    cx: &'a Cx<'a>,
+    object: &'a Object,
+}
+
+impl fmt::Display for ObjectText<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.object {
+            Object::Dynptr(dynptr) => {
+                let kind = match dynptr.kind {
+                    DynptrKind::Local => "local",
+                    DynptrKind::Ringbuf => "ringbuf",
+                    DynptrKind::Skb => "skb",
+                    DynptrKind::Xdp => "xdp",
+                    DynptrKind::SkbMeta => "skb_meta",
+                    DynptrKind::File => "file",
+                };
+                write!(f, "dynptr_{kind}(id={0}", dynptr.id.0)?;
+                if let Some(id) = dynptr.ref_id {
+                    write!(f, ",ref_id={}", id.0)?;
+                }
+                write!(f, ",dynptr_id={})", dynptr.id.0)
+            }
+            Object::Iter(iter) => {
+                let types = self.cx.program.target_btf.as_deref();
+                let name = types.map_or("", |types| types.name_of(iter.btf_id));
+                let name = name.strip_prefix("bpf_").unwrap_or(name);
+                let state = match iter.state {
+                    IterState::Active => "active",
+                    IterState::Drained => "drained",
+                };
+                let (id, depth) = (iter.ref_id.0, iter.depth);
+                write!(f, "{name}(ref_id={id},state={state},depth={depth})")
+            }
+            Object::IrqFlag(_) => Ok(()),
+        }
     }
 }
 

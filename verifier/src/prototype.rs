@@ -23,6 +23,8 @@ pub enum ArgType {
         /// May be null.
         nullable: bool,
     },
+    /// A dynptr, which it may use and not change.
+    Dynptr,
     /// An address in an arena.
     Arena,
 }
@@ -87,7 +89,8 @@ fn argument(cx: &Cx<'_>, btf: &Btf, func: BtfId, index: u32, ty: BtfId) -> Resul
         return Ok(ArgType::Ctx);
     }
     if is_struct && btf.name_of(at) == "bpf_dynptr" {
-        return Err(Reason::Unsupported("dynptr arguments of global functions"));
+        combined(Tags::default())?;
+        return Ok(ArgType::Dynptr);
     }
     if tags.trusted {
         return Err(Reason::Unsupported("trusted arguments of global functions"));

@@ -52,3 +52,16 @@ struct prog_test_ref_kfunc {
 #define keep(x) asm volatile("" : "+r"(x))
 
 char _license[] SEC("license") = "GPL";
+
+extern int bpf_dynptr_from_skb(struct __sk_buff *skb, u64 flags, struct bpf_dynptr *ptr) __ksym __weak;
+extern int bpf_dynptr_from_skb_meta(struct __sk_buff *skb, u64 flags, struct bpf_dynptr *ptr) __ksym __weak;
+extern int bpf_dynptr_from_xdp(struct xdp_md *xdp, u64 flags, struct bpf_dynptr *ptr) __ksym __weak;
+extern void *bpf_dynptr_slice(const struct bpf_dynptr *p, u32 off, void *buf, u32 size) __ksym __weak;
+extern void *bpf_dynptr_slice_rdwr(const struct bpf_dynptr *p, u32 off, void *buf, u32 size) __ksym __weak;
+extern int bpf_dynptr_adjust(const struct bpf_dynptr *p, u32 start, u32 end) __ksym __weak;
+extern _Bool bpf_dynptr_is_null(const struct bpf_dynptr *p) __ksym __weak;
+extern _Bool bpf_dynptr_is_rdonly(const struct bpf_dynptr *p) __ksym __weak;
+extern u32 bpf_dynptr_size(const struct bpf_dynptr *p) __ksym __weak;
+extern int bpf_dynptr_clone(const struct bpf_dynptr *p, struct bpf_dynptr *clone) __ksym __weak;
+extern int bpf_dynptr_copy(struct bpf_dynptr *to, u32 to_off, struct bpf_dynptr *from, u32 from_off, u32 size) __ksym __weak;
+extern int bpf_dynptr_memset(struct bpf_dynptr *p, u32 off, u32 size, u8 value) __ksym __weak;

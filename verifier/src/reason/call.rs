@@ -173,6 +173,9 @@ pub enum CallReason {
     /// A global subprogram while a lock is held.
     #[error("use static function instead")]
     GlobalLocked,
+    /// Memory that a dynptr cannot be made of.
+    #[error("Unsupported reg type {0} for bpf_dynptr_from_mem data")]
+    DynptrMemory(Given),
     /// An argument of the wrong type.
     #[error("{reg} type={given} expected={expected}")]
     Argument {
@@ -429,6 +432,7 @@ impl CallReason {
             | Self::StringMap(_)
             | Self::StringAddress(_)
             | Self::TwoReferences { .. }
+            | Self::DynptrMemory(_)
             | Self::CallbackResult
             | Self::StackDepth { .. }
             | Self::TailCallDepth(_) => Errno::EACCES,

@@ -288,6 +288,9 @@ pub enum KfuncReason {
         /// Where.
         at: Pc,
     },
+    /// Programs of this type do not write packets.
+    #[error("the prog does not allow writes to packet data")]
+    PacketWrite,
     /// The kernel walks the tasks of a cgroup for some programs alone.
     #[error("css_task_iter is only allowed in bpf_lsm, bpf_iter and sleepable progs")]
     TasksOfCss,

@@ -127,11 +127,26 @@ pub enum MemKind {
     Untrusted,
     /// A reserved ring buffer record.
     Ringbuf,
-    /// A slice of a dynptr.
-    DynptrSlice {
-        /// Which one: the slice dies with it.
+    /// What a dynptr points to.
+    DynptrData {
+        /// Which one: the memory goes with it.
         dynptr: u32,
     },
+    /// A slice of a dynptr, or a copy of it.
+    DynptrSlice {
+        /// What the dynptr points into: slices of packets go when the packet may move.
+        of: DynptrKind,
+        /// It may be written.
+        writable: bool,
+    },
+}
+
+impl MemKind {
+    /// It may only be read.
+    #[must_use]
+    pub const fn is_read_only(self) -> bool {
+        matches!(self, Self::ReadOnly | Self::Untrusted | Self::DynptrSlice { writable: false, .. })
+    }
 }
 
 /// How far a pointer to a kernel object can be trusted.
@@ -350,8 +365,12 @@ impl fmt::Display for TypeName {
             PtrTo::Sock(SockKind::Tcp) => ("", "tcp_sock"),
             PtrTo::Sock(SockKind::Xdp) => ("", "xdp_sock"),
             PtrTo::Mem { kind, .. } => match kind {
-                MemKind::Plain | MemKind::DynptrSlice { .. } => ("", "mem"),
-                MemKind::ReadOnly => ("rdonly_", "mem"),
+                MemKind::Plain
+                | MemKind::DynptrData { .. }
+                | MemKind::DynptrSlice { writable: true, .. } => ("", "mem"),
+                MemKind::ReadOnly | MemKind::DynptrSlice { writable: false, .. } => {
+                    ("rdonly_", "mem")
+                }
                 MemKind::Untrusted => ("rdonly_untrusted_", "mem"),
                 MemKind::Ringbuf => ("ringbuf_", "mem"),
             },

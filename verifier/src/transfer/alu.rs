@@ -175,11 +175,7 @@ impl Step<'_> {
         match p.to {
             PtrTo::Map(_) if adds_zero => {}
             PtrTo::FlowKeys if off.as_const().is_some() => {}
-            PtrTo::Map(_)
-            | PtrTo::FlowKeys
-            | PtrTo::PacketEnd
-            | PtrTo::Sock(_)
-            | PtrTo::Dynptr(_) => {
+            PtrTo::Map(_) | PtrTo::FlowKeys | PtrTo::PacketEnd | PtrTo::Sock(_) => {
                 return Err(ValueReason::Arithmetic { reg: R(dst), to }.into());
             }
             PtrTo::Ctx
@@ -192,6 +188,7 @@ impl Step<'_> {
             | PtrTo::Buf { .. }
             | PtrTo::Func(_)
             | PtrTo::Own { .. }
+            | PtrTo::Dynptr(_)
             | PtrTo::Btf { .. } => {}
         }
         check_sane(to, 0, off)?;

@@ -237,7 +237,7 @@ impl Step<'_> {
                 }
             }
             PtrTo::MapKey(_) => Err(MemoryReason::KeyWrite(R(at.base)).into()),
-            PtrTo::Mem { kind: MemKind::ReadOnly | MemKind::Untrusted, .. } => {
+            PtrTo::Mem { kind, .. } if kind.is_read_only() => {
                 let to = p.type_name();
                 Err(MemoryReason::ReadOnly { reg: R(at.base), to }.into())
             }

@@ -29,7 +29,7 @@ impl Step<'_> {
         let of_it = |r: &Reg| {
             matches!(
                 r.pointer().map(|p| p.to),
-                Some(PtrTo::Mem { kind: MemKind::DynptrSlice { dynptr }, .. }) if dynptr == id.0
+                Some(PtrTo::Mem { kind: MemKind::DynptrData { dynptr }, .. }) if dynptr == id.0
             )
         };
         self.state.for_each_reg(of_it, |r| *r = left);

@@ -13,7 +13,7 @@ use crate::reason::{CallReason, FieldReason, HelperName, R, Reason};
 use crate::state::stack::{Byte, Slot, Span};
 use crate::state::{Hold, LockKind, MemKind, Pointer, PtrTo, Reg, Space, Trust};
 use ubpf_abi::fields::FieldKind;
-use ubpf_abi::helper::{Arg, ArgKind, HelperDecl, MemAccess, MemSize, SockKind};
+use ubpf_abi::helper::{Arg, ArgKind, DynptrArg, HelperDecl, MemAccess, MemSize, SockKind};
 use ubpf_abi::map::{MapFlags, MapInit, MapType};
 use ubpf_isa::Reg as Name;
 
@@ -138,7 +138,11 @@ impl Step<'_> {
                 passed.percpu = value.pointer().map(|p| p.to);
                 Ok(())
             }
-            ArgKind::Dynptr(_) => Err(Reason::Unsupported("dynptrs")),
+            ArgKind::Dynptr(DynptrArg::Init(kind)) => self.dynptr_made(reg, index, kind, None),
+            ArgKind::Dynptr(DynptrArg::Any | DynptrArg::Of(_)) => {
+                passed.dynptr = Some(self.dynptr_argument(reg, index)?);
+                Ok(())
+            }
             _ => Err(Reason::Unsupported(
                 helper
                     .name
@@ -255,6 +259,9 @@ impl Step<'_> {
     ) -> Result<(), Reason> {
         let reference = value.pointer().and_then(|p| p.ref_id);
         if arg.release {
+            if matches!(arg.kind, ArgKind::Dynptr(_)) {
+                self.check_released_dynptr(reg)?;
+            }
             if reference.is_none() && !value.is_zero() && !matches!(arg.kind, ArgKind::Dynptr(_)) {
                 return Err(CallReason::NotReferenced(R(reg)).into());
             }
@@ -400,7 +407,8 @@ fn fits(kind: ArgKind, to: &PtrTo) -> bool {
             matches!(to, PtrTo::MapValue(_))
         }
         ArgKind::Callback(_) => matches!(to, PtrTo::Func(_)),
-        ArgKind::StackPtr | ArgKind::Dynptr(_) => matches!(to, PtrTo::Stack(_)),
+        ArgKind::StackPtr => matches!(to, PtrTo::Stack(_)),
+        ArgKind::Dynptr(_) => matches!(to, PtrTo::Stack(_) | PtrTo::Dynptr(_)),
         ArgKind::AllocMem => matches!(to, PtrTo::Mem { kind: MemKind::Ringbuf, .. }),
         ArgKind::PercpuBtfPtr => matches!(
             to,
@@ -427,7 +435,11 @@ fn fits(kind: ArgKind, to: &PtrTo) -> bool {
 
 const fn memory(to: &PtrTo, read_only: bool) -> bool {
     match to {
-        PtrTo::Mem { kind: MemKind::ReadOnly, .. } | PtrTo::Buf { read_only: true } => read_only,
+        PtrTo::Mem {
+            kind: MemKind::ReadOnly | MemKind::DynptrSlice { writable: false, .. },
+            ..
+        }
+        | PtrTo::Buf { read_only: true } => read_only,
         PtrTo::Stack(_)
         | PtrTo::Packet(_)
         | PtrTo::PacketMeta(_)

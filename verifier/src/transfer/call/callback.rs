@@ -8,7 +8,7 @@ use super::super::{Next, Step};
 use super::helper::Passed;
 use crate::reason::{CallReason, Reason};
 use crate::state::{Callback, Frame, Pointer, PtrTo, Reg, State};
-use ubpf_abi::helper::CallbackKind;
+use ubpf_abi::helper::{CallbackKind, DynptrKind};
 use ubpf_abi::program::SubprogId;
 use ubpf_isa::{Pc, Reg as Name};
 
@@ -60,6 +60,11 @@ impl Step<'_> {
                     Reg::Pointer(Pointer::new(PtrTo::MapValue(map))),
                     arg(Name::R3),
                 ]
+            }
+            CallbackKind::UserRingbuf => {
+                let id = Some(self.ids.pointer());
+                let dynptr = Pointer { id, ..Pointer::new(PtrTo::Dynptr(DynptrKind::Local)) };
+                [Reg::Pointer(dynptr), arg(Name::R3), Reg::Uninit, Reg::Uninit]
             }
             _ => return Err(Reason::Unsupported("this kind of callback")),
         };

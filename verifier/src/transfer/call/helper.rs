@@ -4,12 +4,13 @@
 use super::super::{Next, Step};
 use super::callback::Entered;
 use super::clobber;
+use super::dynptr::GivenDynptr;
 use crate::facts;
 use crate::reason::{CallReason, Given, HelperName, R, Reason, Region};
 use crate::state::stack::{Byte, Span};
-use crate::state::{MapRef, PtrTo, RefId, Reg};
+use crate::state::{MapRef, MemKind, PtrTo, RefId, Reg};
 use ubpf_abi::fields::Kptr;
-use ubpf_abi::helper::{ArgKind, CallbackKind, HelperDecl, HelperId};
+use ubpf_abi::helper::{ArgKind, CallbackKind, DynptrKind, HelperDecl, HelperId};
 use ubpf_abi::map::{MapFlags, MapOp};
 use ubpf_abi::program::SubprogId;
 use ubpf_abi::verified;
@@ -37,6 +38,8 @@ pub(in super::super) struct Passed {
     pub callback: Option<(CallbackKind, SubprogId)>,
     /// The kptr that is exchanged.
     pub kptr: Option<Kptr>,
+    /// The dynptr.
+    pub dynptr: Option<GivenDynptr>,
     /// What lies once on each CPU.
     pub percpu: Option<PtrTo>,
     /// Stack memory that the call fills.
@@ -68,6 +71,9 @@ impl Step<'_> {
         {
             return Err(CallReason::StorageFlags.into());
         }
+        if decl.name == "dynptr_from_mem" {
+            self.check_dynptr_memory()?;
+        }
         let entered = match passed.callback {
             Some((CallbackKind::Timer, subprog)) => Some(self.timer_callback(subprog, &passed)?),
             Some((kind, subprog)) => self.call_back(kind, subprog, &passed)?.map(Entered::Now),
@@ -78,7 +84,11 @@ impl Step<'_> {
         self.state.frame_mut().regs[Name::R0.index()] = result;
         self.trace.shown.insert(Name::R0);
         self.check_map_op(decl, name, &passed)?;
-        if decl.changes_packet {
+        // What is written through a dynptr may take a copy of the packet.
+        let written = passed.dynptr.filter(|_| decl.name == "dynptr_write");
+        if decl.changes_packet
+            || written.is_some_and(|p| matches!(p.kind, DynptrKind::Skb | DynptrKind::SkbMeta))
+        {
             self.forget_packet();
         }
         if decl.map_op == Some(MapOp::TailCall) && self.state.depth() > 1 {
@@ -177,7 +187,10 @@ impl Step<'_> {
 
     fn release_passed(&mut self, helper: HelperName, passed: &Passed) -> Result<(), Reason> {
         let Some(reg) = passed.released else { return Ok(()) };
+        let dynptr =
+            matches!(self.frame().regs[reg.index()].pointer().map(|p| p.to), Some(PtrTo::Stack(_)));
         match passed.reference {
+            _ if dynptr && self.release_dynptr(reg) => Ok(()),
             Some(id) if passed.kptr.is_some() && self.give_to_kptr(id) => Ok(()),
             Some(id) if passed.kptr.is_none() && self.release(id) => Ok(()),
             None if self.frame().regs[reg.index()].is_zero() => Ok(()),
@@ -216,7 +229,18 @@ impl Step<'_> {
         let packet = |r: &Reg| {
             matches!(
                 r.pointer().map(|p| p.to),
-                Some(PtrTo::Packet(_) | PtrTo::PacketMeta(_) | PtrTo::PacketEnd)
+                Some(
+                    PtrTo::Packet(_)
+                        | PtrTo::PacketMeta(_)
+                        | PtrTo::PacketEnd
+                        | PtrTo::Mem {
+                            kind: MemKind::DynptrSlice {
+                                of: DynptrKind::Skb | DynptrKind::SkbMeta | DynptrKind::Xdp,
+                                ..
+                            },
+                            ..
+                        }
+                )
             )
         };
         self.state.for_each_reg(packet, |r| *r = Reg::UNKNOWN);

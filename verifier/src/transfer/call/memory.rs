@@ -8,7 +8,7 @@ use super::helper::Passed;
 use crate::Privilege;
 use crate::reason::{CallReason, MemoryReason, ObjectReason, R, Reason};
 use crate::state::stack::{Byte, FillError, Span};
-use crate::state::{MemKind, Pointer, PtrTo, Reg};
+use crate::state::{Pointer, PtrTo, Reg};
 use ubpf_abi::Access;
 use ubpf_abi::helper::MemAccess;
 use ubpf_abi::map::MapFlags;
@@ -52,7 +52,7 @@ impl Step<'_> {
                 let size = self.cx.map_def(map)?.key_size;
                 self.check_region(&p, at, size)
             }
-            PtrTo::Mem { kind: MemKind::ReadOnly, .. } if writes => Err(read_only()),
+            PtrTo::Mem { kind, .. } if writes && kind.is_read_only() => Err(read_only()),
             PtrTo::Mem { size, .. } => self.check_region(&p, at, size),
             PtrTo::Btf { id, trust, space } if !writes => {
                 self.load_object(&p, Object { id, trust, space }, at).map(drop)

@@ -3,11 +3,13 @@
 //! - `helper`: may the program call it, do its arguments fit, what is left behind
 //! - `args`, `memory`: what each kind of argument takes; `result`: what `r0` holds afterwards
 //! - `field`: arguments that are fields with rules of their own
+//! - `dynptr`: dynptrs as arguments
 //! - `subprog`: the program's own functions; `callback`: those that a helper calls
 //! - `exit`: the end of a subprogram, a callback, the program
 
 mod args;
 mod callback;
+mod dynptr;
 mod exit;
 mod field;
 mod helper;
@@ -15,6 +17,7 @@ mod memory;
 mod result;
 mod subprog;
 
+pub(super) use dynptr::GivenDynptr;
 pub(super) use helper::{ARGS, Passed};
 
 use super::{Next, Step};

@@ -69,6 +69,13 @@ impl Step<'_> {
                 let (trust, space) = (Trust::Plain, Space::Kernel);
                 PtrTo::Btf { id: self.kernel_struct(name)?, trust, space }
             }
+            RetKind::DynptrSlice => {
+                let (Some(dynptr), Some(size)) = (passed.dynptr, passed.alloc_size) else {
+                    return Err(Reason::Unsupported("slices without a dynptr"));
+                };
+                let p = Self::dynptr_memory(dynptr, size);
+                return Ok(Reg::Pointer(p.or_null(self.ids.pointer())));
+            }
             RetKind::Kptr => {
                 let kptr = passed.kptr.ok_or(Reason::Unsupported("kptrs without a field"))?;
                 match (kptr.to, kptr.kind) {

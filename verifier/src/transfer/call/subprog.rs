@@ -108,6 +108,12 @@ impl Step<'_> {
                         return Err(ProtoReason::MayBeNull(i).into());
                     }
                 }
+                ArgType::Dynptr => {
+                    if let Reg::Pointer(p) = &value {
+                        self.check_global_offset(p, reg)?;
+                    }
+                    self.dynptr_argument(reg, i)?;
+                }
                 ArgType::Arena if value.number().is_some() => {}
                 ArgType::Arena => return Err(Reason::Unsupported("arena arguments")),
             }

@@ -5,10 +5,10 @@ use super::kind::{ArgKind, is_named, is_number, named};
 use super::{Passed, is_null};
 use crate::kfunc::Kfunc;
 use crate::reason::{Given, KfuncReason, R, Reason};
-use crate::state::{IrqClass, MapRef, Pointer, PtrTo, Reg, Trust};
+use crate::state::{IrqClass, MapRef, Pointer, PtrTo, RefId, Reg, Trust};
 use ubpf_abi::btf::{Btf, BtfId, Def, Kind, Param};
-use ubpf_abi::helper::{MemAccess, SockKind};
-use ubpf_abi::kfunc::{KfuncFlag, KfuncSpecial};
+use ubpf_abi::helper::{DynptrKind, MemAccess, SockKind};
+use ubpf_abi::kfunc::{DynptrSource, KfuncFlag, KfuncSpecial};
 use ubpf_abi::prog_type::ProgType;
 use ubpf_isa::Reg as Name;
 
@@ -112,7 +112,11 @@ impl Step<'_> {
             ArgKind::Allocated | ArgKind::Refcounted => {
                 return Err(Reason::Unsupported("allocated objects in kernel functions"));
             }
-            ArgKind::Dynptr => return Err(Reason::Unsupported("dynptrs in kernel functions")),
+            ArgKind::Dynptr if is_named(btf, param, "__uninit") => {
+                let (kind, of) = made_dynptr(kfunc, passed)?;
+                self.dynptr_made(reg, index, kind, of)?;
+            }
+            ArgKind::Dynptr => passed.dynptr = Some(self.dynptr_argument(reg, index)?),
             ArgKind::List { .. } => return Err(Reason::Unsupported("lists in kernel functions")),
             ArgKind::Rbtree { .. } => return Err(Reason::Unsupported("trees in kernel functions")),
             ArgKind::Workqueue => return Err(Reason::Unsupported("work items")),
@@ -220,6 +224,22 @@ impl Step<'_> {
             });
         self.state.frame_mut().regs[base.index()] = known;
         fits
+    }
+}
+
+/// What the dynptr that a function makes points into, and the reference that it stands for.
+fn made_dynptr(kfunc: &Kfunc<'_>, passed: &Passed) -> Result<(DynptrKind, Option<RefId>), Reason> {
+    match (kfunc.decl.special, passed.dynptr) {
+        (Some(KfuncSpecial::DynptrFromPacket(source)), _) => Ok((
+            match source {
+                DynptrSource::Skb => DynptrKind::Skb,
+                DynptrSource::Xdp => DynptrKind::Xdp,
+                DynptrSource::SkbMeta => DynptrKind::SkbMeta,
+            },
+            None,
+        )),
+        (Some(KfuncSpecial::DynptrClone), Some(cloned)) => Ok((cloned.kind, cloned.ref_id)),
+        _ => Err(Reason::Unsupported("dynptrs that this kernel function makes")),
     }
 }
 

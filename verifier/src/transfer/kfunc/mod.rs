@@ -15,6 +15,7 @@ mod object;
 mod result;
 mod section;
 
+use super::call::GivenDynptr;
 use super::{Next, Step};
 use crate::kfunc::Kfunc;
 use crate::reason::{KfuncReason, Reason};
@@ -39,6 +40,8 @@ pub(super) struct Passed {
     pub callback: Option<SubprogId>,
     /// The kernel's own struct behind the context.
     pub kernel_ctx: Option<BtfId>,
+    /// The dynptr that is used.
+    pub dynptr: Option<GivenDynptr>,
     /// The iterator: its frame's depth, and its offset there.
     pub iter: Option<(u8, i32)>,
 }

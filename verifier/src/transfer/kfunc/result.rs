@@ -10,6 +10,7 @@ use crate::state::{
 };
 use ubpf_abi::btf::{BtfId, Def, Kind};
 use ubpf_abi::kfunc::{KfuncFlag, KfuncSpecial};
+use ubpf_abi::prog_type::PacketAccess;
 
 /// Bytes that the two runs of a session share.
 const SESSION_BYTES: u32 = 8;
@@ -35,6 +36,7 @@ impl Step<'_> {
                 let id = passed.kernel_ctx.ok_or_else(broken)?;
                 Pointer::new(PtrTo::Btf { id, trust: Trust::Trusted, space: Space::Kernel })
             }
+            Some(KfuncSpecial::DynptrSlice { writable }) => self.slice(passed, writable)?,
             Some(KfuncSpecial::RdonlyCast) => self.cast(kfunc, passed)?,
             Some(KfuncSpecial::SessionCookie) => {
                 Pointer::new(PtrTo::Mem { size: SESSION_BYTES, kind: MemKind::Plain })
@@ -97,6 +99,19 @@ impl Step<'_> {
                 Ok(Some(p))
             }
         }
+    }
+
+    /// Memory of a dynptr, in place or copied.
+    fn slice(&self, passed: &Passed, writable: bool) -> Result<Pointer, Reason> {
+        let (Some(dynptr), Some(size)) = (passed.dynptr, passed.constant) else {
+            return Err(Reason::Unsupported("slices without a dynptr"));
+        };
+        if writable && self.cx.decl.packet != PacketAccess::ReadWrite {
+            return Err(KfuncReason::PacketWrite.into());
+        }
+        let size = u32::try_from(size).unwrap_or(u32::MAX);
+        let kind = MemKind::DynptrSlice { of: dynptr.kind, writable };
+        Ok(Pointer::new(PtrTo::Mem { size, kind }))
     }
 
     /// What the iterator gives is valid as long as the RCU read section that it began in.
