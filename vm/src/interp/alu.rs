@@ -4,6 +4,7 @@
 use super::backend::Backend;
 use super::machine::Machine;
 use super::step::{Handler, Step, Stop};
+use core::marker::PhantomData;
 use ubpf_isa::{AluOp, Operand, SignExtend, SwapOp, SwapWidth, Width};
 
 /// Where the right operand comes from.
@@ -56,28 +57,59 @@ macro_rules! by_width_and_source {
 }
 pub(super) use by_width_and_source;
 
-trait IsAluOp: 'static {
+pub(super) trait IsAluOp: 'static {
     const OP: AluOp;
 }
 
 macro_rules! alu_ops {
     ($($op:ident)*) => {
-        $(
-            enum $op {}
-            impl IsAluOp for $op {
-                const OP: AluOp = AluOp::$op;
-            }
-        )*
+        /// Two-operand operations as types.
+        pub(super) mod operations {
+            $(
+                pub enum $op {}
+                impl super::IsAluOp for $op {
+                    const OP: ubpf_isa::AluOp = ubpf_isa::AluOp::$op;
+                }
+            )*
+        }
 
         /// The handler of a two-operand operation.
         pub(super) fn alu<B: Backend>(op: AluOp, width: Width, src: Operand) -> Handler {
             match op {
-                $(AluOp::$op => by_width_and_source!(run_alu::<B, $op>, width, src),)*
+                $(AluOp::$op => {
+                    by_width_and_source!(run_alu::<B, operations::$op>, width, src)
+                })*
             }
         }
     };
 }
 alu_ops!(Add Sub Mul Div SDiv Or And Lsh Rsh Mod SMod Xor Arsh);
+
+/// What works on registers alone and goes on to the next instruction.
+pub(super) trait Simple: 'static {
+    fn execute(m: &mut Machine<'_, '_>, step: &Step);
+}
+
+/// A two-operand operation.
+pub(super) struct Binary<O, W, S>(PhantomData<(O, W, S)>);
+
+impl<O: IsAluOp, W: IsWidth, S: Source> Simple for Binary<O, W, S> {
+    #[inline(always)]
+    fn execute(m: &mut Machine<'_, '_>, step: &Step) {
+        let result = O::OP.eval(W::WIDTH, m.reg(step.dst), S::get(m, step));
+        m.set(step.dst, result);
+    }
+}
+
+/// A move.
+pub(super) struct Move<W, S>(PhantomData<(W, S)>);
+
+impl<W: IsWidth, S: Source> Simple for Move<W, S> {
+    #[inline(always)]
+    fn execute(m: &mut Machine<'_, '_>, step: &Step) {
+        m.set(step.dst, W::WIDTH.truncate(S::get(m, step)));
+    }
+}
 
 fn run_alu<'m, B: Backend, O: IsAluOp, W: IsWidth, S: Source>(
     m: &mut Machine<'m, '_>,
@@ -85,8 +117,7 @@ fn run_alu<'m, B: Backend, O: IsAluOp, W: IsWidth, S: Source>(
     rest: &'m [Step],
     gas: i64,
 ) -> Stop {
-    let result = O::OP.eval(W::WIDTH, m.reg(step.dst), S::get(m, step));
-    m.set(step.dst, result);
+    Binary::<O, W, S>::execute(m, step);
     B::next(m, rest, gas)
 }
 
@@ -101,7 +132,7 @@ fn run_mov<'m, B: Backend, W: IsWidth, S: Source>(
     rest: &'m [Step],
     gas: i64,
 ) -> Stop {
-    m.set(step.dst, W::WIDTH.truncate(S::get(m, step)));
+    Move::<W, S>::execute(m, step);
     B::next(m, rest, gas)
 }
 

@@ -41,30 +41,36 @@ fn run_jump<'m, B: Backend>(
     jump_to::<B>(m, step, rest, gas)
 }
 
-trait IsCmpOp: 'static {
+pub(super) trait IsCmpOp: 'static {
     const OP: CmpOp;
 }
 
 macro_rules! conditions {
     ($($op:ident)*) => {
-        $(
-            enum $op {}
-            impl IsCmpOp for $op {
-                const OP: CmpOp = CmpOp::$op;
-            }
-        )*
+        /// Conditions as types.
+        pub(super) mod conditions {
+            $(
+                pub enum $op {}
+                impl super::IsCmpOp for $op {
+                    const OP: ubpf_isa::CmpOp = ubpf_isa::CmpOp::$op;
+                }
+            )*
+        }
 
         /// The handler of a conditional jump.
         pub(super) fn branch<B: Backend>(op: CmpOp, width: Width, src: Operand) -> Handler {
             match op {
-                $(CmpOp::$op => by_width_and_source!(run_branch::<B, $op>, width, src),)*
+                $(CmpOp::$op => {
+                    by_width_and_source!(run_branch::<B, conditions::$op>, width, src)
+                })*
             }
         }
     };
 }
 conditions!(Eq Ne Gt Ge Lt Le Set Sgt Sge Slt Sle);
 
-fn run_branch<'m, B: Backend, C: IsCmpOp, W: IsWidth, S: Source>(
+#[inline(always)]
+pub(super) fn run_branch<'m, B: Backend, C: IsCmpOp, W: IsWidth, S: Source>(
     m: &mut Machine<'m, '_>,
     step: &'m Step,
     rest: &'m [Step],

@@ -25,7 +25,7 @@ macro_rules! by_size {
 pub(super) trait Extend: 'static {
     fn extend<W: Word>(word: W) -> u64;
 }
-enum Zero {}
+pub(super) enum Zero {}
 enum Signed {}
 impl Extend for Zero {
     #[inline(always)]
@@ -63,24 +63,32 @@ pub(super) fn load<B: Backend>(size: Size, signed: bool, base: Reg) -> Handler {
     }
 }
 
-fn run_load<'m, B: Backend, W: Word, E: Extend>(
+/// Loads, when the first window covers it.
+#[inline(always)]
+pub(super) fn try_load<W: Word, E: Extend>(m: &mut Machine<'_, '_>, step: &Step) -> bool {
+    let addr = m.reg(step.src).wrapping_add(step.value);
+    let Some(word) = m.view.load::<W>(m.load_window(step), addr) else { return false };
+    m.set(step.dst, E::extend(word));
+    true
+}
+
+#[inline(always)]
+pub(super) fn run_load<'m, B: Backend, W: Word, E: Extend>(
     m: &mut Machine<'m, '_>,
     step: &'m Step,
     rest: &'m [Step],
     gas: i64,
 ) -> Stop {
-    let addr = m.reg(step.src).wrapping_add(step.value);
-    let Some(word) = m.view.load::<W>(m.load_window(step), addr) else {
+    if !try_load::<W, E>(m, step) {
         return run_load_slow::<B, W, E>(m, step, rest, gas);
-    };
-    m.set(step.dst, E::extend(word));
+    }
     B::next(m, rest, gas)
 }
 
 /// A load that the first window does not cover: a handler of its own, so that the fast one
 /// needs no stack frame.
 #[inline(never)]
-fn run_load_slow<'m, B: Backend, W: Word, E: Extend>(
+pub(super) fn run_load_slow<'m, B: Backend, W: Word, E: Extend>(
     m: &mut Machine<'m, '_>,
     step: &'m Step,
     rest: &'m [Step],
@@ -118,7 +126,8 @@ fn run_load_probed<'m, B: Backend, W: Word, E: Extend>(
     B::next(m, rest, gas)
 }
 
-fn run_load_frame<'m, B: Backend, W: Word, E: Extend>(
+#[inline(always)]
+pub(super) fn run_load_frame<'m, B: Backend, W: Word, E: Extend>(
     m: &mut Machine<'m, '_>,
     step: &'m Step,
     rest: &'m [Step],
@@ -172,7 +181,8 @@ pub(super) fn store<B: Backend>(size: Size, base: Reg, src: Operand) -> Handler 
     }
 }
 
-fn run_store<'m, B: Backend, W: Word, S: Source>(
+#[inline(always)]
+pub(super) fn run_store<'m, B: Backend, W: Word, S: Source>(
     m: &mut Machine<'m, '_>,
     step: &'m Step,
     rest: &'m [Step],
@@ -202,7 +212,8 @@ fn run_store_slow<'m, B: Backend, W: Word, S: Source>(
     }
 }
 
-fn run_store_frame<'m, B: Backend, W: Word, S: Source>(
+#[inline(always)]
+pub(super) fn run_store_frame<'m, B: Backend, W: Word, S: Source>(
     m: &mut Machine<'m, '_>,
     step: &'m Step,
     rest: &'m [Step],

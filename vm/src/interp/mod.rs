@@ -16,6 +16,7 @@
 //! | `translate` | `Code` to steps: the choice of handlers |
 //! | `alu`, `jump`, `memory`, `call` | handlers |
 //! | `machine` | what handlers work on: registers, frames, windows on memory |
+//! | `fused` | handlers of two instructions at once |
 //! | `claims` | what the verifier proved, held against what happens |
 //! | `backend` | the two ways from handler to handler |
 //!
@@ -30,6 +31,7 @@ mod alu;
 mod backend;
 mod call;
 mod claims;
+mod fused;
 mod jump;
 mod machine;
 mod memory;

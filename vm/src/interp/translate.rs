@@ -2,18 +2,26 @@
 
 use super::backend::Backend;
 use super::step::Step;
-use super::{alu, call, jump, memory};
+use super::{alu, call, fused, jump, memory};
 use crate::code::{Code, MemAccess, Op, OpIndex};
 use ubpf_isa::{Operand, Width};
 
-/// The steps of a program.
+/// The steps of a program. Where each is to be looked at, none does the work of two.
 pub(super) fn steps<B: Backend>(code: &Code) -> Vec<Step> {
-    let step = |(op, index)| match (op, code.access(OpIndex(index))) {
-        (&Op::Load { size, signed, dst, base, off }, MemAccess::Probed) => {
-            let run = memory::load_probed::<B>(size, signed);
-            Step::new(run).dst(dst).src(base).signed(off.into())
+    let alone = code.claims().is_some();
+    let step = |(op, index)| {
+        let index = OpIndex(index);
+        let mut step = match (op, code.access(index)) {
+            (&Op::Load { size, signed, dst, base, off }, MemAccess::Probed) => {
+                let run = memory::load_probed::<B>(size, signed);
+                Step::new(run).dst(dst).src(base).signed(off.into())
+            }
+            (op, _) => step::<B>(op),
+        };
+        if let Some(run) = (!alone).then(|| fused::pair::<B>(code, index)).flatten() {
+            step.run = run;
         }
-        (op, _) => step::<B>(op),
+        step
     };
     code.ops().iter().zip(0..).map(step).collect()
 }
