@@ -98,7 +98,7 @@ fn judge(
     let Some(decl) = platform.prog_type(program.prog_type) else {
         return Err(Rejection::whole(Reason::Unsupported("this program type")));
     };
-    let target = typed::target::resolve(program).map_err(Rejection::whole)?;
+    let target = typed::target::resolve(program, platform, options).map_err(Rejection::whole)?;
     let live = liveness::Liveness::compute(&text);
     let target = target.as_ref();
     let cx = cx::Cx {

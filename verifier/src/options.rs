@@ -31,6 +31,9 @@ pub struct Options {
     pub variables: bool,
     /// Accesses must be aligned whatever the machine can do, as `BPF_F_STRICT_ALIGNMENT` asks.
     pub strict_alignment: bool,
+    /// The kernel lets errors be injected (`CONFIG_FUNCTION_ERROR_INJECTION`), so that programs on
+    /// its system calls may sleep and change what they return.
+    pub error_injection: bool,
     /// CPUs that the host may have: `bpf_get_smp_processor_id` returns less.
     pub cpus: NonZeroU32,
 }
@@ -44,6 +47,7 @@ impl Default for Options {
             claims: false,
             variables: false,
             strict_alignment: false,
+            error_injection: true,
             cpus: limits::MAX_CPUS,
         }
     }

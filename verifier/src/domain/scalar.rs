@@ -56,6 +56,14 @@ impl<W: Wide> Scalar<W> {
         Self { bits, ..Self::UNKNOWN }.sync()
     }
 
+    /// A number between two that fit into 32 bits, and so does its low half.
+    #[must_use]
+    pub fn signed_half(min: i32, max: i32) -> Self {
+        let (min, max) = (min.into(), max.into());
+        Self { full: Bounds::signed(min, max), low: Bounds::signed(min, max), ..Self::UNKNOWN }
+            .sync()
+    }
+
     /// The number, if there is only one.
     #[must_use]
     pub const fn as_const(&self) -> Option<u64> {

@@ -33,6 +33,59 @@ pub enum TypedReason {
     /// Programs of type `syscall` must be allowed to sleep.
     #[error("Syscall programs can only be sleepable")]
     MustSleep,
+    /// What is attached to the function may not sleep.
+    #[error("{0} is not sleepable")]
+    NotSleepable(String),
+    /// What the function returns cannot be changed.
+    #[error("{0}() is not modifiable")]
+    NotModifiable(String),
+    /// The kernel would go round in a circle.
+    #[error("Attaching tracing programs to function '{0}' is rejected.")]
+    Denied(String),
+    /// The function has no return to be attached to.
+    #[error("Attaching fexit/fmod_ret to __noreturn function '{0}' is rejected.")]
+    NoReturn(String),
+    /// More arguments than trampolines pass on.
+    #[error("The function {name} has {args} arguments. Too many.")]
+    ManyArgs {
+        /// The function.
+        name: String,
+        /// How many it has.
+        args: usize,
+    },
+    /// A result that trampolines do not pass on.
+    #[error("The function {0} return type STRUCT is unsupported.")]
+    ReturnsStruct(String),
+    /// Arguments without number.
+    #[error("The function {0} with variable args is unsupported.")]
+    VariableArgs(String),
+    /// An argument that trampolines do not pass on.
+    #[error("The function {name} arg{index} type STRUCT is unsupported.")]
+    LargeArg {
+        /// The function.
+        name: String,
+        /// Which argument, from 0.
+        index: usize,
+    },
+    /// Programs at security hooks are GPL only.
+    #[error("LSM programs must have a GPL compatible license")]
+    HookGpl,
+    /// A security hook that is not for programs.
+    #[error("attach_btf_id {} points to disabled hook {name}", .id.0)]
+    HookDisabled {
+        /// Its number in the kernel's types.
+        id: BtfId,
+        /// Its name.
+        name: String,
+    },
+    /// A function that is no security hook.
+    #[error("attach_btf_id {} points to wrong type name {name}", .id.0)]
+    NoHook {
+        /// Its number in the kernel's types.
+        id: BtfId,
+        /// Its name.
+        name: String,
+    },
     /// Operations of the kernel are GPL only.
     #[error("struct ops programs must have a GPL compatible license")]
     OpsGpl,
@@ -70,6 +123,17 @@ pub enum TypedReason {
         name: String,
         /// The one that is expected.
         wanted: &'static str,
+    },
+    /// Another struct than the one that programs can write.
+    #[error("only access to {0} is supported")]
+    OnlyWrites(&'static str),
+    /// More than the struct.
+    #[error("write access at off {off} with size {size}")]
+    WritesBeyond {
+        /// Byte offset.
+        off: u32,
+        /// Bytes.
+        size: u32,
     },
     /// A member that programs cannot write.
     #[error("no write support to {name} at off {off}")]
@@ -222,6 +286,8 @@ impl TypedReason {
             Self::BeyondStruct { .. }
             | Self::BeyondMember { .. }
             | Self::PartOfPointer { .. }
+            | Self::OnlyWrites(_)
+            | Self::WritesBeyond { .. }
             | Self::NoWrite { .. }
             | Self::WriteBeyond { .. }
             | Self::ReadOnly
@@ -235,7 +301,18 @@ impl TypedReason {
             Self::NoSize(_) => Errno::EFAULT,
             Self::NoVariable(_) | Self::NoAddress(_) => Errno::ENOENT,
             Self::OpsStruct(_) | Self::OpsMember { .. } => Errno::ENOTSUPP,
-            Self::NoTarget
+            Self::NotSleepable(_)
+            | Self::NotModifiable(_)
+            | Self::Denied(_)
+            | Self::NoReturn(_)
+            | Self::ManyArgs { .. }
+            | Self::ReturnsStruct(_)
+            | Self::VariableArgs(_)
+            | Self::LargeArg { .. }
+            | Self::HookGpl
+            | Self::HookDisabled { .. }
+            | Self::NoHook { .. }
+            | Self::NoTarget
             | Self::AttachType { .. }
             | Self::NotAttachable(_)
             | Self::MayNotSleep

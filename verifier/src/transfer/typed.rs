@@ -4,9 +4,10 @@
 use super::Step;
 use super::mem::Place;
 use crate::Privilege;
+use crate::domain::Scalar;
 use crate::reason::{KfuncReason, MemoryReason, R, Reason, TypedReason};
-use crate::state::{MemKind, Pointer, PtrTo, Reg, Space, Trust};
-use crate::typed::{CtxArg, Found, Prototype, Tag, walk};
+use crate::state::{MemKind, Number, Pointer, PtrTo, Reg, Space, Trust};
+use crate::typed::{CtxArg, Found, Prototype, Tag, facts, walk, writable};
 use ubpf_abi::Access;
 use ubpf_abi::btf::{Btf, BtfId, Def, Kind};
 use ubpf_abi::object::{ExternId, ExternKind};
@@ -65,12 +66,13 @@ impl<'a> Step<'a> {
             return Err(invalid());
         }
         let arg = *proto.args.get(off / 8).ok_or_else(invalid)?;
-        if arg != CtxArg::Scalar && at.size != 8 {
+        if !matches!(arg, CtxArg::Scalar | CtxArg::Within { .. }) && at.size != 8 {
             return Err(invalid());
         }
         Ok(match arg {
             CtxArg::Closed => return Err(invalid()),
             CtxArg::Scalar | CtxArg::Address => Reg::UNKNOWN,
+            CtxArg::Within { min, max } => Reg::Number(Number::new(Scalar::signed_half(min, max))),
             CtxArg::BufOrNull { read_only } => {
                 let p = Pointer::new(PtrTo::Buf { read_only });
                 Reg::Pointer(p.or_null(self.ids.pointer()))
@@ -168,7 +170,12 @@ impl<'a> Step<'a> {
             ProgType::SchedCls | ProgType::SchedAct | ProgType::Xdp => {
                 check_connection(btf, object.id, off, at.size)
             }
-            ProgType::StructOps => Err(Reason::Unsupported("stores to kernel objects")),
+            ProgType::StructOps => {
+                let ops = self.cx.program.section.struct_ops.as_ref();
+                let ops = ops.and_then(|member| facts::ops(btf.name_of(member.target?)));
+                let ops = ops.ok_or(Reason::Unsupported("operations of this struct"))?;
+                writable::check(btf, ops, object.id, off, at.size)
+            }
             _ => Err(TypedReason::ReadOnly.into()),
         }
     }

@@ -124,6 +124,49 @@ pub const fn attach_types(prog_type: ProgType) -> Option<&'static [u32]> {
     })
 }
 
+/// What programs may write of kernel objects.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Writable {
+    /// All of a struct.
+    Struct(&'static str),
+    /// Members of a struct.
+    Members {
+        /// The struct.
+        of: &'static str,
+        /// Its members.
+        members: &'static [Member],
+    },
+}
+
+/// A member that may be written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Member {
+    /// The struct that it is found in, which begins where the one that is written does.
+    pub of: &'static str,
+    /// The way to it.
+    pub path: &'static [&'static str],
+    /// Writes may begin anywhere in it.
+    pub anywhere: bool,
+}
+
+const fn member(of: &'static str, path: &'static [&'static str]) -> Member {
+    Member { of, path, anywhere: false }
+}
+
+/// What congestion control may change of a connection.
+const CONGESTION: &[Member] = &[
+    member("sock", &["sk_pacing_rate"]),
+    member("sock", &["sk_pacing_status"]),
+    Member { of: "inet_connection_sock", path: &["icsk_ca_priv"], anywhere: true },
+    member("inet_connection_sock", &["icsk_ack", "pending"]),
+    member("tcp_sock", &["snd_cwnd"]),
+    member("tcp_sock", &["snd_cwnd_cnt"]),
+    member("tcp_sock", &["snd_cwnd_stamp"]),
+    member("tcp_sock", &["snd_ssthresh"]),
+    member("tcp_sock", &["ecn_flags"]),
+    member("tcp_sock", &["app_limited"]),
+];
+
 /// A kernel struct whose operations programs can implement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ops {
@@ -137,6 +180,8 @@ pub struct Ops {
     pub helpers: bool,
     /// Arguments of the first type are taken as the second.
     pub promoted: Option<(&'static str, &'static str)>,
+    /// What they may write.
+    pub writable: Writable,
 }
 
 /// Structs whose operations programs can implement, where the kernel has them.
@@ -147,6 +192,7 @@ pub const OPS: &[Ops] = &[
         sleepable: Some(&["test_sleepable"]),
         helpers: false,
         promoted: None,
+        writable: Writable::Struct("bpf_dummy_ops_state"),
     },
     Ops {
         name: "tcp_congestion_ops",
@@ -154,5 +200,12 @@ pub const OPS: &[Ops] = &[
         sleepable: None,
         helpers: true,
         promoted: Some(("sock", "tcp_sock")),
+        writable: Writable::Members { of: "tcp_sock", members: CONGESTION },
     },
 ];
+
+/// The operations of a kernel struct, by its name.
+#[must_use]
+pub fn ops(name: &str) -> Option<&'static Ops> {
+    OPS.iter().find(|ops| ops.name == name)
+}

@@ -4,8 +4,11 @@
 //! Everything here is read from the target BTF; what BTF does not say is a table ([`facts`]).
 
 pub mod facts;
+pub mod function;
+pub mod hooks;
 pub mod target;
 pub mod walk;
+pub mod writable;
 
 pub use target::{CtxArg, Prototype};
 pub use walk::{Found, Tag};

@@ -2,11 +2,13 @@
 //! arguments it is called with.
 
 use super::facts::{self, IterArg, NULLABLE_TRACEPOINT_ARGS};
-use super::{Tag, tag_of};
+use super::{Tag, function, tag_of};
+use crate::Options;
 use crate::reason::{Reason, TypedReason};
 use crate::state::{Space, Trust};
 use ubpf_abi::btf::{Btf, BtfId, Def, Kind, Param};
-use ubpf_abi::prog_type::{AttachType, ProgType};
+use ubpf_abi::platform::Platform;
+use ubpf_abi::prog_type::{AttachType, ProgType, RetRange};
 use ubpf_abi::program::Program;
 
 /// Words of eight bytes that a context of arguments has at most (`MAX_BPF_FUNC_ARGS`).
@@ -17,7 +19,14 @@ const MAX_ARGS: usize = 12;
 pub enum CtxArg {
     /// A number, or a pointer of which nothing is known: any access from its start.
     Scalar,
-    /// The same, whole accesses only.
+    /// A number, of which the low half lies between two.
+    Within {
+        /// Smallest.
+        min: i32,
+        /// Largest.
+        max: i32,
+    },
+    /// As [`CtxArg::Scalar`], whole accesses only.
     Address,
     /// Memory of unknown size, or null.
     BufOrNull {
@@ -40,7 +49,7 @@ pub enum CtxArg {
 }
 
 /// The typed context of a program.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Prototype {
     /// Arguments; behind them nothing can be read.
     pub args: Vec<CtxArg>,
@@ -48,20 +57,30 @@ pub struct Prototype {
     pub returns_nothing: bool,
     /// The program may not call helpers, whatever its type admits.
     pub no_helpers: bool,
+    /// What the program may return, where the place it is attached to says so.
+    pub ret: Option<RetRange>,
+    /// The low half of the result counts alone.
+    pub low_half: bool,
 }
 
 /// The typed context of a program, where its type has one.
 ///
 /// # Errors
 /// The program cannot be attached to what it names, or names nothing.
-pub fn resolve(program: &Program) -> Result<Option<Prototype>, Reason> {
+pub fn resolve(
+    program: &Program,
+    platform: &dyn Platform,
+    options: &Options,
+) -> Result<Option<Prototype>, Reason> {
     check_sleepable(program)?;
     let known = program.target_btf.as_deref();
     let btf = || known.ok_or(Reason::Unsupported("typed programs without the kernel's types"));
     match program.prog_type {
         ProgType::StructOps => operation(program, btf()?).map(Some),
-        ProgType::Tracing => tracing(program, btf()?).map(Some),
-        ProgType::Lsm => Err(Reason::Unsupported("security hooks")),
+        ProgType::Tracing => tracing(program, btf()?, platform, options).map(Some),
+        ProgType::Lsm => function::hook(program, btf()?).map(Some),
+        // Extensions take the place of functions in other programs, which must be loaded.
+        ProgType::Ext => Err(TypedReason::NoTarget.into()),
         _ => Ok(None),
     }
 }
@@ -97,7 +116,12 @@ fn check_sleepable(program: &Program) -> Result<(), Reason> {
     if sleepable && !may { Err(TypedReason::MayNotSleep.into()) } else { Ok(()) }
 }
 
-fn tracing(program: &Program, btf: &Btf) -> Result<Prototype, Reason> {
+fn tracing(
+    program: &Program,
+    btf: &Btf,
+    platform: &dyn Platform,
+    options: &Options,
+) -> Result<Prototype, Reason> {
     let place = program.attach_target().ok_or(TypedReason::NoTarget)?;
     let name = program.section.target.as_deref().unwrap_or_default();
     let params = btf.params(place.proto);
@@ -108,7 +132,7 @@ fn tracing(program: &Program, btf: &Btf) -> Result<Prototype, Reason> {
             let nullable = NULLABLE_TRACEPOINT_ARGS.iter().find(|(event, _)| *event == name);
             let nullable = nullable.map_or(&[][..], |(_, args)| args);
             nullable.iter().filter_map(|&n| args.get_mut(n).map(CtxArg::may_be_null)).count();
-            Ok(Prototype { args, returns_nothing: false, no_helpers: false })
+            Ok(Prototype { args, ..Prototype::default() })
         }
         AttachType::TRACE_ITER => {
             let (_, known) = facts::ITERATORS
@@ -121,9 +145,9 @@ fn tracing(program: &Program, btf: &Btf) -> Result<Prototype, Reason> {
                     arg.become_iter_arg(kind);
                 }
             }
-            Ok(Prototype { args, returns_nothing: false, no_helpers: false })
+            Ok(Prototype { args, ..Prototype::default() })
         }
-        _ => Err(Reason::Unsupported("programs on kernel functions")),
+        _ => function::traced(program, btf, platform, options),
     }
 }
 
@@ -135,7 +159,7 @@ fn operation(program: &Program, btf: &Btf) -> Result<Prototype, Reason> {
     let member = member.ok_or(Reason::Unsupported("struct_ops programs that no map names"))?;
     let id = member.target.ok_or(Reason::Unsupported("structs that the kernel does not have"))?;
     let name = btf.name_of(id);
-    let ops = facts::OPS.iter().find(|ops| ops.name == name).ok_or(TypedReason::OpsStruct(id))?;
+    let ops = facts::ops(name).ok_or(TypedReason::OpsStruct(id))?;
     let field = btf.members(id).get(member.index as usize);
     let field = field.ok_or(Reason::Unsupported("operations that the kernel does not have"))?;
     let function = btf.resolve(field.ty).ok().and_then(|(_, ty)| match ty.def {
@@ -182,14 +206,14 @@ fn operation(program: &Program, btf: &Btf) -> Result<Prototype, Reason> {
         Ok(Def::Ptr(_)) => Err(Reason::Unsupported("operations that return pointers")),
         Ok(def) => {
             let (returns_nothing, no_helpers) = (def == Def::Void, !ops.helpers);
-            Ok(Prototype { args, returns_nothing, no_helpers })
+            Ok(Prototype { args, returns_nothing, no_helpers, ..Prototype::default() })
         }
         Err(_) => Err(Reason::Unsupported("broken kernel types")),
     }
 }
 
 /// What parameters are in the context, eight bytes each; structs may take more of them.
-fn arguments(btf: &Btf, params: &[Param]) -> Vec<CtxArg> {
+pub(super) fn arguments(btf: &Btf, params: &[Param]) -> Vec<CtxArg> {
     let places = params.iter().flat_map(|param| {
         let mut arg = argument(btf, param.ty, Trust::Trusted);
         if btf.name(param.name).ends_with("__nullable") {
@@ -202,7 +226,7 @@ fn arguments(btf: &Btf, params: &[Param]) -> Vec<CtxArg> {
 }
 
 /// What a parameter of this type is in the context.
-fn argument(btf: &Btf, ty: BtfId, trust: Trust) -> CtxArg {
+pub(super) fn argument(btf: &Btf, ty: BtfId, trust: Trust) -> CtxArg {
     let to = match btf.resolve(ty).map(|(_, ty)| ty.def) {
         Ok(Def::Int(int)) if int.bytes <= 8 => return CtxArg::Scalar,
         Ok(Def::Enum(_) | Def::Enum64(_) | Def::Struct(_) | Def::Union(_)) => {

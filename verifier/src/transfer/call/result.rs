@@ -2,7 +2,7 @@
 
 use super::super::Step;
 use super::helper::Passed;
-use crate::domain::{Bounds, Scalar};
+use crate::domain::Scalar;
 use crate::reason::Reason;
 use crate::state::{
     Acquired, Hold, MapRef, MemKind, Number, Pointer, PtrId, PtrTo, Reg, Resource, Space, Trust,
@@ -37,7 +37,7 @@ const CASTS: [&str; 8] = [
 const TRUSTED: &[&str] = &["get_current_task_btf"];
 
 /// Error numbers are not below its negative.
-const MAX_ERRNO: i64 = 4095;
+const MAX_ERRNO: i32 = 4095;
 
 impl Step<'_> {
     pub(super) fn result(&mut self, decl: &HelperDecl, passed: &Passed) -> Result<Reg, Reason> {
@@ -124,9 +124,7 @@ impl Step<'_> {
     fn returned_number(&self, decl: &HelperDecl, passed: &Passed) -> Reg {
         let value = if BOUNDED_BY_SIZE.contains(&decl.name) {
             let max = passed.size_max.and_then(|v| i32::try_from(v).ok()).unwrap_or(i32::MAX);
-            let (min, max) = (-MAX_ERRNO, i64::from(max));
-            let (full, low) = (Bounds::signed(min, max), Bounds::signed(min, max));
-            Scalar { full, low, ..Scalar::UNKNOWN }.sync()
+            Scalar::signed_half(-MAX_ERRNO, max)
         } else if decl.name == "get_smp_processor_id" {
             Scalar::unsigned(0, u64::from(self.cx.options.cpus.get() - 1))
         } else {
