@@ -46,7 +46,8 @@ pub struct Outcome {
     pub r0: u64,
     /// Instructions executed, the last time.
     pub insns: u64,
-    /// Time that all repetitions took together.
+    /// Time that all repetitions took together, of which the last, where it is not the only one,
+    /// is taken to be like the others.
     pub elapsed: Duration,
     /// How often the program ran.
     pub repeat: u32,
@@ -142,9 +143,15 @@ impl Instance {
         let mut state = (self.prog_type.prepare)(world, input)?;
         let (mut r0, mut insns) = (0, 0);
         let start = Instant::now();
+        let mut elapsed = None;
         for repetition in 0..repeat {
             if repetition > 0 {
                 state.next_repetition(world)?;
+            }
+            // Counting takes time, so of several repetitions the last is counted and not timed.
+            self.thread.counts = repetition + 1 == repeat;
+            if self.thread.counts && repeat > 1 {
+                elapsed = Some(start.elapsed() * repeat / (repeat - 1));
             }
             let args = [state.ctx().into(), 0, 0, 0, 0];
             let call = Call { world, state: &mut *state, func: SubprogId(0), args };
@@ -159,7 +166,7 @@ impl Instance {
             }
             .map_err(|trap| self.trapped(trap))?;
         }
-        let elapsed = start.elapsed();
+        let elapsed = elapsed.unwrap_or_else(|| start.elapsed());
         let output = state.finish(world, r0)?;
         let redirect = env::of(world).take_redirect();
         Ok(Outcome { output, r0, insns, elapsed, repeat, redirect })

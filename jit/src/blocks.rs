@@ -129,6 +129,25 @@ impl Blocks {
         BlockId(self.list.partition_point(|b| b.start <= op).saturating_sub(1) as u32)
     }
 
+    /// Whether a block does nothing but jump.
+    pub(crate) fn only_jumps(&self, id: BlockId) -> bool {
+        let block = self.get(id);
+        block.len == 1 && matches!(block.end, End::Jump(_)) && !block.is_entry
+    }
+
+    /// The block that a jump to this one gets to in the end.
+    pub(crate) fn destination(&self, mut id: BlockId) -> BlockId {
+        // Jumps may lead in a circle.
+        const HOPS: u32 = 8;
+        for _ in 0..HOPS {
+            match self.get(id).end {
+                End::Jump(to) if self.only_jumps(id) => id = to,
+                _ => break,
+            }
+        }
+        id
+    }
+
     pub(crate) fn get(&self, id: BlockId) -> &Block {
         &self.list[id.index()]
     }

@@ -1,49 +1,97 @@
-//! The one walk over [`Code`], whatever the machine.
+//! The one walk over [`Code`], whatever the machine: blocks, and how control gets from one to
+//! the next. What lies inside a block is emitted by [`straight`](crate::straight).
 
 use crate::blocks::{Block, BlockId, Blocks, End};
-use crate::liveness::{Liveness, computes};
-use crate::masm::{Access, Charge, Condition, Frame, MacroAssembler};
+use crate::layout::Layout;
+use crate::liveness::Liveness;
+use crate::masm::{Charge, Condition, Frame, MacroAssembler, Plan};
 use crate::meter::Meter;
+use crate::narrow::Narrow;
 use crate::operands::{defs, uses};
-use crate::select::{Selected, select};
+use crate::values::{Value, Values};
 use crate::window::Places;
-use ubpf_abi::TrapKind;
-use ubpf_isa::{Operand, Reg, RegSet, SignExtend, Width};
-use ubpf_vm::code::{Code, MemAccess, MemMode, Op, OpIndex, Subprog};
+use ubpf_isa::{CmpOp, Operand, Reg, RegSet, Width};
+use ubpf_vm::code::{Code, MemMode, Op, OpIndex, Subprog};
 
 /// Compiles a program.
-pub(crate) fn emit<M: MacroAssembler>(code: &Code, mode: MemMode) -> (M::Output, Meter) {
+pub(crate) fn emit<M: MacroAssembler>(
+    code: &Code,
+    mode: MemMode,
+    metered: bool,
+) -> (M::Output, Meter) {
     let blocks = Blocks::of(code);
     let meter = Meter::plan(&blocks);
-    let liveness = Liveness::of(code, &blocks);
-    let mut masm = M::new(mode, code.ops().len());
-    let targets = blocks.iter().map(|(_, block)| block.is_target.then(|| masm.label())).collect();
+    let images_change = code.ops().contains(&Op::TailCall);
+    let plan = Plan { mode, metered, images_change };
+    let trusted = mode != MemMode::Checked;
+    let mut masm = M::new(plan, code.ops().len());
     let entries: Vec<M::Label> = code.subprogs().iter().map(|_| masm.label()).collect();
     let tail_entry = masm.label();
     let mut walk = Walk {
         code,
+        plan,
+        trusted,
         blocks: &blocks,
         meter: &meter,
-        liveness: &liveness,
+        liveness: Liveness::of(code, &blocks, trusted),
+        facts: Narrow::of(code, &blocks),
+        layout: if metered { Layout::as_written(&blocks) } else { Layout::by_loops(&blocks) },
+        framed: framed(code),
         live: Vec::new(),
-        targets,
+        values: Values::own(),
+        narrow: RegSet::EMPTY,
+        needed: RegSet::EMPTY,
+        labels: vec![None; blocks.len()],
         entries: &entries,
-        images_change: code.ops().contains(&Op::TailCall),
         places: Places::default(),
         masm,
     };
-    let mut subprogs = code.subprogs().iter().enumerate().peekable();
-    for (id, block) in blocks.iter() {
-        if let Some((number, subprog)) = subprogs.next_if(|(_, s)| s.start == block.start) {
-            let end = subprogs.peek().map_or(code.ops().len(), |(_, next)| next.start.index());
-            let frame = frame(subprog, &code.ops()[subprog.start.index()..end]);
-            walk.masm.enter(frame, entries[number], (number == 0).then_some(tail_entry));
-            walk.places.enter();
-        }
-        walk.block(id, block);
-    }
+    walk.all(tail_entry);
     let Walk { masm, .. } = walk;
     (masm.finish(&entries, tail_entry), meter)
+}
+
+/// The ops of each function.
+fn functions(code: &Code) -> impl Iterator<Item = (&Subprog, &[Op])> {
+    let subprogs = code.subprogs();
+    let ends = subprogs.iter().skip(1).map(|next| next.start.index());
+    let ends = ends.chain(core::iter::once(code.ops().len()));
+    subprogs.iter().zip(ends).map(|(s, end)| (s, &code.ops()[s.start.index()..end]))
+}
+
+/// Of each function, whether it needs `r10` of its own: because it uses it, or because something
+/// that it calls may.
+fn framed(code: &Code) -> Vec<bool> {
+    let mut framed: Vec<bool> = functions(code)
+        .map(|(subprog, ops)| {
+            subprog.stack_bytes > 0
+                || ops.iter().any(|op| {
+                    let calls =
+                        matches!(op, Op::CallHelper { .. } | Op::CallReg { .. } | Op::TailCall);
+                    calls || !matches!(op, Op::CallSubprog { .. }) && uses(op).contains(Reg::FP)
+                })
+        })
+        .collect();
+    // Calls chains are short; what is not known by then is taken to be framed.
+    for _ in 0..ubpf_abi::limits::MAX_CALL_FRAMES {
+        let calls_framed = |ops: &[Op]| {
+            ops.iter().any(|op| match op {
+                Op::CallSubprog { subprog } => {
+                    framed.get(subprog.0 as usize).copied().unwrap_or(true)
+                }
+                _ => false,
+            })
+        };
+        let next: Vec<bool> = functions(code)
+            .zip(&framed)
+            .map(|((_, ops), &framed)| framed || calls_framed(ops))
+            .collect();
+        if next == framed {
+            break;
+        }
+        framed = next;
+    }
+    framed
 }
 
 /// What a function needs of its frame.
@@ -61,191 +109,227 @@ fn frame(subprog: &Subprog, ops: &[Op]) -> Frame {
             matches!(op, Op::CallHelper { .. } | Op::CallSubprog { .. } | Op::CallReg { .. })
         }),
         iterates: ops.iter().any(|op| matches!(op, Op::MayGoto { .. })),
-        stack_bytes: subprog.stack_bytes,
+        stack_bytes: if subprog.clear { subprog.stack_bytes } else { 0 },
     }
 }
 
-struct Walk<'a, M: MacroAssembler> {
-    code: &'a Code,
+/// The walk.
+pub(crate) struct Walk<'a, M: MacroAssembler> {
+    pub(crate) code: &'a Code,
+    pub(crate) plan: Plan,
+    /// Whether a verifier has accepted the program.
+    pub(crate) trusted: bool,
     blocks: &'a Blocks,
     meter: &'a Meter,
-    liveness: &'a Liveness,
+    pub(crate) liveness: Liveness,
+    facts: Narrow,
+    layout: Layout,
+    /// Of each function, whether it has an `r10` of its own.
+    pub(crate) framed: Vec<bool>,
     /// Of the block at hand, the registers that are live behind each op, last op first.
     live: Vec<RegSet>,
+    pub(crate) values: Values,
+    /// Registers whose values have zeros in their upper half.
+    pub(crate) narrow: RegSet,
+    /// Registers whose values somebody still reads.
+    pub(crate) needed: RegSet,
     /// Where jumps to a block lead; for those that have any.
-    targets: Vec<Option<M::Label>>,
+    labels: Vec<Option<M::Label>>,
     /// Where calls of a function lead.
-    entries: &'a [M::Label],
-    /// Whether another program may have run when a call returns.
-    images_change: bool,
-    places: Places,
-    masm: M,
+    pub(crate) entries: &'a [M::Label],
+    pub(crate) places: Places,
+    pub(crate) masm: M,
 }
 
 impl<M: MacroAssembler> Walk<'_, M> {
-    fn block(&mut self, id: BlockId, block: &Block) {
-        if let Some(label) = self.targets[id.index()] {
-            self.masm.bind(label);
-        }
+    fn all(&mut self, tail_entry: M::Label) {
         let code = self.code;
-        let start = block.start.index();
-        let last = start + block.len as usize - 1;
-        self.straight(id, start, &code.ops()[start..=last], block.end);
-        let last = OpIndex(last as u32);
-        let op = &code.ops()[last.index()];
-        match block.end {
-            End::Fall => self.charge(id, id.next()),
-            End::Jump(to) => {
-                let charge = self.charge_of_jump(id, to, last);
-                let target = self.target(to);
-                self.masm.jump(target, charge);
+        let functions: Vec<_> = functions(code).collect();
+        let order = core::mem::take(&mut self.layout.order);
+        let mut before = None;
+        for (index, &id) in order.iter().enumerate() {
+            let block = *self.blocks.get(id);
+            if block.is_entry {
+                let found = functions.binary_search_by_key(&block.start, |(s, _)| s.start);
+                let number = found.unwrap_or_else(|next| next.saturating_sub(1));
+                let (subprog, ops) = functions[number];
+                let tail_entry = (number == 0).then_some(tail_entry);
+                self.masm.enter(frame(subprog, ops), self.entries[number], tail_entry);
+                self.places.enter();
+                before = None;
             }
-            End::Branch(to) => {
-                let charge = self.charge_of_jump(id, to, last);
-                let target = self.target(to);
-                let condition = match *op {
-                    Op::Branch { op, width, dst, src, .. } => {
-                        Condition::Compare { op, width, dst, src }
-                    }
-                    _ => Condition::Exhausted,
-                };
-                self.masm.branch(condition, target, charge);
-                self.charge(id, id.next());
+            if self.layout.begins_loops(id, before) {
+                self.masm.align();
             }
-            End::Call | End::Leave => {
-                self.settle(id);
-                self.op(last, op);
-                self.places.follow(op);
-            }
+            let label = self.label(id);
+            self.masm.bind(label);
+            self.block(id, &block, order.get(index + 1).copied());
+            before = Some(id);
         }
     }
 
-    /// The ops of a block but for the jump, call or exit at its end: in sequences where there
-    /// are any, without those whose results nobody reads.
-    fn straight(&mut self, id: BlockId, start: usize, ops: &[Op], end: End) {
-        let mut live = self.liveness.behind(id);
+    fn block(&mut self, id: BlockId, block: &Block, next: Option<BlockId>) {
+        self.narrow = self.facts.at_start(id);
+        self.values = Values::own();
+        let start = block.start.index();
+        let ops = &self.code.ops()[start..start + block.len as usize];
+        let behind = self.liveness.behind(id);
+        let mut live = behind;
         self.live.clear();
         self.live.extend(ops.iter().rev().map(|op| {
             let behind = live;
-            live = Liveness::before(op, behind);
+            live = self.liveness.before(op, behind);
             behind
         }));
-        let plain = if end == End::Fall { ops } else { &ops[..ops.len() - 1] };
-        let mut index = 0;
-        let mut rest = plain;
-        while let [op, ..] = rest {
-            let (selected, len) = match select(rest) {
-                Some((selected, len)) => (Some(selected), len),
-                None => (None, 1),
-            };
-            let live = self.live[ops.len() - index - len];
-            match selected {
-                Some(selected) => self.sequence(selected, live),
-                None if computes(op).is_some_and(|reg| !live.contains(reg)) => {}
-                None => self.op(OpIndex((start + index) as u32), op),
+        let plain = if block.end == End::Fall { ops } else { &ops[..ops.len() - 1] };
+        for (index, op) in plain.iter().enumerate() {
+            let live = self.live[ops.len() - index - 1];
+            self.op(OpIndex((start + index) as u32), op, live);
+            self.places.follow(op);
+        }
+        let last = OpIndex((start + ops.len() - 1) as u32);
+        self.end(id, block, last, next, behind);
+    }
+
+    /// How control leaves a block.
+    fn end(
+        &mut self,
+        id: BlockId,
+        block: &Block,
+        last: OpIndex,
+        next: Option<BlockId>,
+        behind: RegSet,
+    ) {
+        let op = &self.code.ops()[last.index()];
+        match block.end {
+            End::Fall => {
+                self.flush(behind);
+                self.go_on(id, id.next(), last, next);
             }
-            let (done, behind) = rest.split_at(len);
-            done.iter().for_each(|op| self.places.follow(op));
-            rest = behind;
-            index += len;
+            End::Jump(to) => {
+                self.flush(behind);
+                self.go_on(id, to, last, next);
+            }
+            End::Branch(to) => {
+                let condition = self.condition(op, behind);
+                let (to, on) = (self.destination(to), self.destination(id.next()));
+                if next == Some(to) && !self.plan.metered {
+                    let target = self.label(on);
+                    self.masm.branch(condition, false, target, Charge::NONE);
+                } else {
+                    let charge = self.charge_of_jump(id, to, last);
+                    let target = self.label(to);
+                    self.masm.branch(condition, true, target, charge);
+                    self.go_on(id, on, last, next);
+                }
+            }
+            End::Call => {
+                self.flush(behind | self.liveness.reads(op));
+                self.settle(id);
+                self.call(last, op);
+                self.places.follow(op);
+                if next != Some(id.next()) {
+                    let target = self.label(id.next());
+                    self.masm.jump(target, Charge::NONE);
+                }
+            }
+            End::Leave => {
+                self.flush(self.liveness.reads(op));
+                self.settle(id);
+                self.call(last, op);
+            }
         }
     }
 
-    fn sequence(&mut self, selected: Selected, live: RegSet) {
-        let masm = &mut self.masm;
-        match selected {
-            Selected::ZeroExtend { dst, src } => masm.mov(Width::W32, dst, Operand::Reg(src)),
-            Selected::SignExtend { dst, src } => {
-                masm.mov_sx(Width::W64, dst, src, SignExtend::From32);
-            }
-            Selected::Sum { dst, base, addend } => masm.sum(dst, base, addend),
-            Selected::Rotate { width, src, copy, result, by, other } => {
-                let needed = live.contains(other.reg);
-                if needed || result == copy {
-                    masm.mov(width, copy, Operand::Reg(src));
-                }
-                masm.rotate(width, result, by);
-                if needed {
-                    masm.alu(other.op, width, other.reg, Operand::Imm(other.by));
-                }
-            }
+    /// From the end of a block to another one.
+    fn go_on(&mut self, from: BlockId, to: BlockId, op: OpIndex, next: Option<BlockId>) {
+        let to = self.destination(to);
+        if next == Some(to) && to == from.next() {
+            let cost = self.cost(from, to);
+            self.masm.charge(cost);
+        } else if next != Some(to) || self.plan.metered {
+            let charge = self.charge_of_jump(from, to, op);
+            let target = self.label(to);
+            self.masm.jump(target, charge);
         }
     }
 
-    /// The label of a block that a jump leads to.
-    fn target(&mut self, block: BlockId) -> M::Label {
+    /// Where a jump to a block leads in the end. Where ops are counted jumps count, too.
+    fn destination(&self, block: BlockId) -> BlockId {
+        if self.plan.metered { block } else { self.blocks.destination(block) }
+    }
+
+    /// Where jumps to a block lead.
+    fn label(&mut self, block: BlockId) -> M::Label {
         let masm = &mut self.masm;
-        *self.targets[block.index()].get_or_insert_with(|| masm.label())
+        *self.labels[block.index()].get_or_insert_with(|| masm.label())
+    }
+
+    /// What a branch asks. Every value that is live behind it is in its register then.
+    fn condition(&mut self, op: &Op, behind: RegSet) -> Condition {
+        let Op::Branch { op, width, dst, src, .. } = *op else {
+            self.flush(behind);
+            return Condition::Exhausted;
+        };
+        if let (Value::Mask { width: masked, src: reg, imm }, Operand::Imm(0)) =
+            (self.values.get(dst), src)
+            && matches!(op, CmpOp::Eq | CmpOp::Ne)
+            && (width == Width::W64 || masked == Width::W32)
+            && !behind.contains(dst)
+            && !(self.values.pending() & behind).contains(reg)
+        {
+            self.flush(behind);
+            return Condition::Masked { width: masked, reg, imm, zero: op == CmpOp::Eq };
+        }
+        let dst = self.compared(dst, width, behind);
+        let src = match src {
+            Operand::Imm(imm) => Operand::Imm(imm),
+            Operand::Reg(reg) => match (self.values.get(reg), op) {
+                (Value::Const(value), _) if i32::try_from(value.cast_signed()).is_ok() => {
+                    Operand::Imm(value as i32)
+                }
+                _ => Operand::Reg(self.compared(reg, width, behind)),
+            },
+        };
+        let regs = match src {
+            Operand::Reg(src) => RegSet::of(dst).union(RegSet::of(src)),
+            Operand::Imm(_) => RegSet::of(dst),
+        };
+        self.flush(behind | regs);
+        Condition::Compare { op, width, dst, src }
+    }
+
+    /// The register that holds an operand of a comparison, and does so behind a flush.
+    fn compared(&mut self, reg: Reg, width: Width, behind: RegSet) -> Reg {
+        match self.values.holder(reg, width) {
+            Some(holder) if !behind.contains(reg) && !self.values.pending().contains(holder) => {
+                holder
+            }
+            _ => {
+                self.force(reg);
+                reg
+            }
+        }
     }
 
     fn cost(&self, from: BlockId, to: BlockId) -> i32 {
+        if !self.plan.metered {
+            return 0;
+        }
         let len = self.blocks.get(from).len as i32;
         self.meter.credit(to) - self.meter.credit(from) + len
     }
 
     fn charge_of_jump(&self, from: BlockId, to: BlockId, op: OpIndex) -> Charge {
         let cost = self.cost(from, to);
-        if to <= from { Charge::Back(cost, op) } else { Charge::Ahead(cost) }
-    }
-
-    fn charge(&mut self, from: BlockId, to: BlockId) {
-        let cost = self.cost(from, to);
-        self.masm.charge(cost);
+        if to <= from && self.plan.metered { Charge::Back(cost, op) } else { Charge::Ahead(cost) }
     }
 
     /// Makes the counter exact at the end of a block.
     fn settle(&mut self, block: BlockId) {
-        let cost = self.blocks.get(block).len as i32 - self.meter.credit(block);
-        self.masm.charge(cost);
-    }
-
-    fn op(&mut self, index: OpIndex, op: &Op) {
-        let trusted = self.code.access(index) == MemAccess::Trusted;
-        let access = |places: &Places, base, off| Access {
-            op: index,
-            trusted,
-            base,
-            off,
-            place: places.of(base),
-        };
-        let masm = &mut self.masm;
-        match *op {
-            Op::Alu { op, width, dst, src } => masm.alu(op, width, dst, src),
-            Op::Neg { width, dst } => masm.neg(width, dst),
-            Op::Mov { width, dst, src } => masm.mov(width, dst, src),
-            Op::MovSx { width, dst, src, from } => masm.mov_sx(width, dst, src, from),
-            Op::Swap { op, width, dst } => masm.swap(op, width, dst),
-            Op::Const { dst, value } => masm.constant(dst, value),
-            Op::Load { size, signed, dst, base, off } => {
-                masm.load(access(&self.places, base, off), size, signed, dst);
-            }
-            Op::Store { size, base, off, src } => {
-                masm.store(access(&self.places, base, off), size, src);
-            }
-            Op::Atomic { op, size, base, off, src } => {
-                masm.atomic(access(&self.places, base, off), op, size, src);
-            }
-            Op::LoadAcquire { size, dst, base, off } => {
-                masm.load_acquire(access(&self.places, base, off), size, dst);
-            }
-            Op::StoreRelease { size, base, off, src } => {
-                masm.store_release(access(&self.places, base, off), size, src);
-            }
-            Op::LoadPacket { index: base, imm, .. } => masm.load_packet(index, base, imm),
-            Op::CallHelper { helper } => match self.code.helper(helper) {
-                Some(target) => masm.call_helper(index, target.body),
-                None => masm.trap(index, TrapKind::UnknownHelper),
-            },
-            Op::CallSubprog { subprog } => match self.entries.get(subprog.0 as usize) {
-                Some(&entry) => masm.call_subprog(index, entry, self.images_change),
-                None => masm.trap(index, TrapKind::BadCallTarget),
-            },
-            Op::CallReg { target } => masm.call_reg(index, target, self.images_change),
-            Op::TailCall => masm.tail_call(index),
-            Op::Exit => masm.leave(),
-            Op::Trap { kind } => masm.trap(index, kind),
-            // They end blocks.
-            Op::Jump { .. } | Op::Branch { .. } | Op::MayGoto { .. } => {}
+        if self.plan.metered {
+            let cost = self.blocks.get(block).len as i32 - self.meter.credit(block);
+            self.masm.charge(cost);
         }
     }
 }

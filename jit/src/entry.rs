@@ -8,9 +8,10 @@
 //!    ([`Executable`](crate::code::Executable)). The caller's borrow keeps the image alive; images
 //!    that are tail-called belong to the world, which the run borrows.
 //! 2. The trampoline has the C calling convention and the type [`Trampoline`]: it preserves what
-//!    a C function must, passes its run on to every thunk, and returns once.
+//!    a C function must, passes its run and its `cx`, which nobody else uses meanwhile, on to
+//!    every thunk, and returns once.
 //! 3. Generated code reads and writes only: its own stack frames; the first part of the run, whose
-//!    fields are cells or constant; the windows; and guest memory. Guest memory it reaches through
+//!    fields are cells or constant; the `pc` of `cx`; the windows; and guest memory. Guest memory it reaches through
 //!    `r10`, which is the end of a frame of the thread's stack, and through windows, which show
 //!    accessible bytes of the thread's cage, checked before every access. Both belong to the
 //!    thread, which the caller has borrowed, and the cage lives as long as they do. Into the run
@@ -21,14 +22,21 @@
 
 use crate::image::Native;
 use crate::run::Run;
-use crate::thunks::Answer;
+use ubpf_vm::call::{Answer, CallCx};
 
-/// The way in: the run, the address of the function's code, `r1` to `r5`.
-type Trampoline = extern "C" fn(&Run<'_>, *const u8, &[u64; 5]) -> Answer;
+/// The way in: the run, the address of the function's code, `r1` to `r5`, and what helpers see.
+type Trampoline = extern "C" fn(&Run<'_>, *const u8, &[u64; 5], &mut CallCx<'_>) -> Answer;
 
 /// Runs a function of an image to its end.
-pub(crate) fn enter(image: &Native, run: &Run<'_>, entry: *const u8, args: &[u64; 5]) -> Answer {
+#[inline]
+pub(crate) fn enter(
+    image: &Native,
+    run: &Run<'_>,
+    entry: *const u8,
+    args: &[u64; 5],
+    cx: &mut CallCx<'_>,
+) -> Answer {
     // SAFETY: the address is that of the trampoline's code, which has this type (invariant 2).
     let trampoline: Trampoline = unsafe { core::mem::transmute(image.trampoline()) };
-    trampoline(run, entry, args)
+    trampoline(run, entry, args, cx)
 }

@@ -1,6 +1,7 @@
 //! A compiled program, and the ways into it: calls from outside and callbacks from helpers.
 
 use crate::code::Executable;
+use crate::compile_as;
 use crate::entry;
 use crate::fault::Watch;
 use crate::meter::Meter;
@@ -9,13 +10,13 @@ use crate::window::Windows;
 use dynasmrt::AssemblyOffset;
 use std::any::Any;
 use std::panic::resume_unwind;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use ubpf_abi::limits::{MAX_CALL_FRAMES, STACK_BYTES};
 use ubpf_abi::program::SubprogId;
 use ubpf_abi::{Trap, TrapKind};
 use ubpf_isa::Pc;
-use ubpf_vm::call::{Guest, GuestCall};
-use ubpf_vm::code::{Code, OpIndex};
+use ubpf_vm::call::{CallCx, Guest, GuestCall};
+use ubpf_vm::code::{Code, MemMode, Op, OpIndex};
 use ubpf_vm::engine::{Call, Image, Thread};
 use ubpf_vm::run::Outcome;
 
@@ -43,6 +44,12 @@ pub(crate) struct Native {
     trampoline: AssemblyOffset,
     entries: Vec<AssemblyOffset>,
     tail_entry: AssemblyOffset,
+    /// Whether it counts the ops that it executes.
+    metered: bool,
+    /// Whether it can tail-call others, which may be checked code.
+    tail_calls: bool,
+    /// The same code counting, made when a run first demands it.
+    counting: OnceLock<Option<Box<Self>>>,
     accesses: Vec<(AssemblyOffset, OpIndex)>,
     /// Before the pages, so that it goes first.
     _watch: Option<Watch>,
@@ -57,6 +64,7 @@ impl Native {
         code: Arc<Code>,
         assembled: Assembled,
         meter: Meter,
+        metered: bool,
     ) -> std::io::Result<Self> {
         let Assembled { code: bytes, trampoline, entries, tail_entry, landing, accesses } =
             assembled;
@@ -70,7 +78,20 @@ impl Native {
             let watch = Watch::new(watched, code.host_base(), landing);
             Some(watch.ok_or_else(|| std::io::Error::other("faults cannot be handled here"))?)
         };
-        Ok(Self { code, meter, trampoline, entries, tail_entry, accesses, _watch: watch, pages })
+        let (tail_calls, counting) = (code.ops().contains(&Op::TailCall), OnceLock::new());
+        Ok(Self {
+            code,
+            meter,
+            trampoline,
+            entries,
+            tail_entry,
+            metered,
+            tail_calls,
+            counting,
+            accesses,
+            _watch: watch,
+            pages,
+        })
     }
 
     /// The op whose access the instruction at this address makes.
@@ -111,52 +132,96 @@ impl Native {
 const FIRST_END: u32 = Thread::frame_off(0) + STACK_BYTES;
 const LAST_END: u32 = Thread::frame_off(MAX_CALL_FRAMES as u32 - 1) + STACK_BYTES;
 
-impl Image for Native {
-    fn code(&self) -> &Arc<Code> {
-        &self.code
+impl Native {
+    /// Whether the budget, or somebody, demands that ops are counted and this code does not.
+    #[inline]
+    fn must_count(&self, thread: &Thread) -> bool {
+        !self.metered
+            && (thread.counts || self.code.max_insns().is_none_or(|max| max > thread.budget))
     }
 
-    fn call(&self, thread: &mut Thread, call: Call<'_>) -> Outcome {
+    /// Runs the same program compiled so that it counts.
+    #[cold]
+    fn counted(&self, thread: &mut Thread, call: Call<'_>) -> Outcome {
+        self.twin().run(thread, call)
+    }
+
+    /// The same program compiled so that it counts. Should there be no memory for that, it does
+    /// without.
+    fn twin(&self) -> &Self {
+        let make = || compile_as(Arc::clone(&self.code), self.code.mode(), true);
+        self.counting.get_or_init(|| make().ok().map(Box::new)).as_deref().unwrap_or(self)
+    }
+
+    /// What takes over when a program tail-calls this one: code that counts where that counted.
+    /// Checked code and such that was verified keep different things in registers.
+    pub(crate) fn follower_of(&self, now: &Self) -> Option<&Self> {
+        let checked = |image: &Self| image.code.mode() == MemMode::Checked;
+        let follower = if now.metered && !self.metered { self.twin() } else { self };
+        (checked(self) == checked(now)).then_some(follower)
+    }
+
+    #[inline]
+    fn run(&self, thread: &mut Thread, call: Call<'_>) -> Outcome {
         let budget = i64::try_from(thread.budget).unwrap_or(i64::MAX);
-        thread.trapped_in = None;
         let Some(entry) = self.entry(call.func) else {
             let trap = Trap::new(TrapKind::BadCallTarget, Pc(0));
             return Outcome { result: Err(trap), insns: 0 };
         };
-        let kept = thread.kept.take().and_then(|kept| kept.downcast().ok());
-        let windows: Box<Windows> = kept.unwrap_or_default();
+        let windows = (self.code.mode() == MemMode::Checked || self.tail_calls).then(|| {
+            let kept = thread.kept.take().and_then(|kept| kept.downcast().ok());
+            let windows: Box<Windows> = kept.unwrap_or_default();
+            windows.refresh(thread.stack().cage());
+            windows
+        });
         let stack = thread.stack();
-        let cage = stack.cage();
-        windows.refresh(cage);
-        let host_base = cage.host_base().as_ptr().addr() as u64;
+        let host_base = stack.cage().host_base().as_ptr().addr() as u64;
         let host_stack = host_base + u64::from(stack.addr());
         let run = Run::new(Start {
             world: call.world,
             stack,
             host_base,
-            windows: &windows,
+            windows: windows.as_deref(),
             cpu: thread.cpu,
             image: self,
-            state: call.state,
             budget,
             tail_calls: 0,
             fp: host_stack + u64::from(FIRST_END),
             last_fp: host_stack + u64::from(LAST_END),
         });
-        let answer = entry::enter(self, &run, entry, &call.args);
+        let mut guest = Callbacks { run: &run };
+        let (world, cpu) = (call.world, thread.cpu);
+        let mut cx = CallCx { world, run: call.state, cpu, pc: Pc(0), guest: &mut guest };
+        let answer = entry::enter(self, &run, entry, &call.args, &mut cx);
         let insns = budget.wrapping_sub(run.counter.get()).cast_unsigned();
-        let (result, trapped_in) = match answer.over {
-            0 => (Ok(answer.value), None),
-            _ => (Err(run.taken_trap()), Some(Arc::clone(run.image.get().code()))),
-        };
+        let result = if answer.over == 0 { Ok(answer.value) } else { Err(run.taken_trap()) };
+        let trapped_in = result.is_err().then(|| Arc::clone(run.image.get().code()));
         let panic = run.panic.take();
         drop(run);
-        thread.kept = Some(windows);
-        thread.trapped_in = trapped_in;
+        if windows.is_some() {
+            thread.kept = windows.map(|windows| windows as Box<dyn Any + Send>);
+        }
+        if trapped_in.is_some() || thread.trapped_in.is_some() {
+            thread.trapped_in = trapped_in;
+        }
         if let Some(payload) = panic {
             resume_unwind(payload);
         }
         Outcome { result, insns }
+    }
+}
+
+impl Image for Native {
+    fn code(&self) -> &Arc<Code> {
+        &self.code
+    }
+
+    #[inline]
+    fn call(&self, thread: &mut Thread, call: Call<'_>) -> Outcome {
+        if self.must_count(thread) {
+            return self.counted(thread, call);
+        }
+        self.run(thread, call)
     }
 
     fn as_any(&self) -> &dyn Any {
@@ -190,13 +255,15 @@ impl Guest for Callbacks<'_, '_> {
             windows: outer.windows,
             cpu: outer.cpu,
             image,
-            state: cx.run,
             budget: outer.counter.get(),
             tail_calls: outer.tail_calls.get(),
             fp: outer.fp.get() - u64::from(FRAME_STRIDE),
             last_fp: outer.last_fp,
         });
-        let answer = entry::enter(image, &run, entry, &args);
+        let mut guest = Callbacks { run: &run };
+        let GuestCall { world, run: state, cpu, pc } = cx;
+        let mut cx = CallCx { world, run: state, cpu, pc, guest: &mut guest };
+        let answer = entry::enter(image, &run, entry, &args, &mut cx);
         outer.counter.set(run.counter.get());
         outer.tail_calls.set(run.tail_calls.get());
         if let Some(payload) = run.panic.take() {
@@ -207,5 +274,13 @@ impl Guest for Callbacks<'_, '_> {
             0 => Ok(answer.value),
             _ => Err(run.taken_trap()),
         }
+    }
+
+    fn trapped(&mut self, trap: Trap) {
+        self.run.set_trap(trap);
+    }
+
+    fn panicked(&mut self, payload: Box<dyn Any + Send>) {
+        self.run.panic.set(Some(payload));
     }
 }

@@ -7,10 +7,11 @@
 //!
 //! | module | what |
 //! | --- | --- |
-//! | `blocks`, `operands`, `liveness` | what emission must know of a program beforehand |
+//! | `blocks`, `operands`, `liveness`, `narrow` | what emission must know of a program beforehand |
+//! | `layout` | in which order blocks lie in memory |
 //! | `meter` | where the budget is charged |
-//! | `select` | sequences of ops that machines have one instruction for |
-//! | `emit` | the one walk over [`Code`] |
+//! | `emit`, `straight` | the one walk over [`Code`]: blocks, and what lies in them |
+//! | `values` | what registers hold that has not been computed yet |
 //! | `masm` | what a machine must be able to do |
 //! | `x64` | how x86-64 does it |
 //! | `window` | what checked code remembers of the region table |
@@ -49,13 +50,16 @@ mod emit;
 mod entry;
 mod fault;
 mod image;
+mod layout;
 mod liveness;
 mod masm;
 mod meter;
+mod narrow;
 mod operands;
 mod run;
-mod select;
+mod straight;
 mod thunks;
+mod values;
 mod window;
 #[cfg(all(target_arch = "x86_64", unix))]
 mod x64;
@@ -117,22 +121,24 @@ pub fn machine_code(image: &dyn Image) -> Option<&[u8]> {
 /// Compiles for the code's own mode.
 fn compile(code: Arc<Code>) -> Result<Native, Box<dyn std::error::Error + Send + Sync>> {
     let mode = code.mode();
-    compile_as(code, mode)
+    compile_as(code, mode, mode == MemMode::Checked)
 }
 
 #[cfg(all(target_arch = "x86_64", unix))]
 fn compile_as(
     code: Arc<Code>,
     mode: MemMode,
+    metered: bool,
 ) -> Result<Native, Box<dyn std::error::Error + Send + Sync>> {
-    let (assembled, meter) = emit::emit::<x64::Assembler>(&code, mode);
-    Ok(Native::new(code, assembled?, meter)?)
+    let (assembled, meter) = emit::emit::<x64::Assembler>(&code, mode, metered);
+    Ok(Native::new(code, assembled?, meter, metered)?)
 }
 
 #[cfg(not(all(target_arch = "x86_64", unix)))]
 fn compile_as(
     _: Arc<Code>,
     _: MemMode,
+    _: bool,
 ) -> Result<Native, Box<dyn std::error::Error + Send + Sync>> {
     Err(Box::new(Unsupported))
 }

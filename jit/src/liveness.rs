@@ -8,11 +8,14 @@ use ubpf_vm::code::{Code, Op};
 /// The registers that are read after each block before they are written.
 pub(crate) struct Liveness {
     out: Vec<RegSet>,
+    /// A verifier has seen to it that nothing is read that was not written.
+    trusted: bool,
 }
 
 impl Liveness {
     /// Computes them backwards, until nothing changes.
-    pub(crate) fn of(code: &Code, blocks: &Blocks) -> Self {
+    pub(crate) fn of(code: &Code, blocks: &Blocks, trusted: bool) -> Self {
+        let mut liveness = Self { out: Vec::new(), trusted };
         let mut live_in = vec![RegSet::EMPTY; blocks.len()];
         let mut out = vec![RegSet::EMPTY; blocks.len()];
         let mut changed = true;
@@ -31,12 +34,13 @@ impl Liveness {
                 out[index] = after;
                 let start = block.start.index();
                 let ops = &code.ops()[start..start + block.len as usize];
-                let before = ops.iter().rev().fold(after, |live, op| Self::before(op, live));
+                let before = ops.iter().rev().fold(after, |live, op| liveness.before(op, live));
                 changed |= before != live_in[index];
                 live_in[index] = before;
             }
         }
-        Self { out }
+        liveness.out = out;
+        liveness
     }
 
     /// The registers that are live behind a block.
@@ -45,8 +49,20 @@ impl Liveness {
     }
 
     /// The registers that are live in front of an op, by those behind it.
-    pub(crate) fn before(op: &Op, behind: RegSet) -> RegSet {
-        (behind - defs(op)) | uses(op)
+    pub(crate) fn before(&self, op: &Op, behind: RegSet) -> RegSet {
+        (behind - defs(op)) | self.reads(op)
+    }
+
+    /// The registers that an op reads. Subprograms find all registers as they are, but those that
+    /// were verified look at their arguments only.
+    pub(crate) fn reads(&self, op: &Op) -> RegSet {
+        match *op {
+            Op::CallSubprog { .. } if self.trusted => RegSet::ARGS | RegSet::of(Reg::FP),
+            Op::CallReg { target } if self.trusted => {
+                RegSet::ARGS | RegSet::of(Reg::FP) | RegSet::of(target)
+            }
+            _ => uses(op),
+        }
     }
 }
 

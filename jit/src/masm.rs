@@ -4,13 +4,25 @@
 //! BPF's, jump targets are labels, and everything about *when* to charge the budget has been
 //! decided. How registers map, how memory is checked and how calls are made is the machine's.
 
+use crate::values::Sum;
 use ubpf_abi::TrapKind;
 use ubpf_isa::{
-    AluOp, AtomicOp, AtomicSize, CmpOp, Operand, Reg, RegSet, SignExtend, Size, SwapOp, SwapWidth,
-    Width,
+    AluOp, AtomicOp, AtomicSize, CmpOp, Operand, Pc, Reg, RegSet, SignExtend, Size, SwapOp,
+    SwapWidth, Width,
 };
-use ubpf_vm::call::HelperFn;
-use ubpf_vm::code::{MemMode, OpIndex};
+use ubpf_vm::call::NativeFn;
+use ubpf_vm::code::{MemAccess, MemMode, OpIndex};
+
+/// What holds for all of the code.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Plan {
+    /// How far accesses are trusted.
+    pub(crate) mode: MemMode,
+    /// Whether ops are counted.
+    pub(crate) metered: bool,
+    /// Whether another program may have run when a call returns.
+    pub(crate) images_change: bool,
+}
 
 /// What a function needs of its frame on the host's stack.
 #[derive(Clone, Copy, Debug)]
@@ -32,12 +44,13 @@ pub(crate) struct Frame {
 pub(crate) struct Access {
     /// The op that makes it.
     pub(crate) op: OpIndex,
-    /// It was proved to be good, so the code's mode says how it is made; else it is checked.
-    pub(crate) trusted: bool,
-    /// Address register.
-    pub(crate) base: Reg,
-    /// Byte offset.
-    pub(crate) off: i16,
+    /// Address. In checked code a register and a 16-bit offset; else at most one register besides
+    /// a base of `r10`.
+    pub(crate) at: Sum,
+    /// Whether the register is known to hold no more than 32 bits.
+    pub(crate) narrow: bool,
+    /// How far it is trusted: as the code's mode says, or not at all.
+    pub(crate) trusted: MemAccess,
     /// Which window to try, below [`PLACES`](crate::window::PLACES).
     pub(crate) place: u8,
 }
@@ -47,6 +60,8 @@ pub(crate) struct Access {
 pub(crate) enum Condition {
     /// A comparison holds.
     Compare { op: CmpOp, width: Width, dst: Reg, src: Operand },
+    /// A register masked is 0, or is not.
+    Masked { width: Width, reg: Reg, imm: i32, zero: bool },
     /// The frame's iterations are used up; otherwise they become one fewer.
     Exhausted,
 }
@@ -60,6 +75,11 @@ pub(crate) enum Charge {
     Back(i32, OpIndex),
 }
 
+impl Charge {
+    /// Nothing.
+    pub(crate) const NONE: Self = Self::Ahead(0);
+}
+
 /// An assembler for one machine.
 pub(crate) trait MacroAssembler: Sized {
     /// A place in the code, bound or yet to be.
@@ -68,7 +88,7 @@ pub(crate) trait MacroAssembler: Sized {
     type Output;
 
     /// An assembler for code of about `ops` ops. Everything that functions share comes first.
-    fn new(mode: MemMode, ops: usize) -> Self;
+    fn new(plan: Plan, ops: usize) -> Self;
     /// Ends the code: what lies out of line, and where functions begin.
     fn finish(self, entries: &[Self::Label], tail_entry: Self::Label) -> Self::Output;
 
@@ -80,16 +100,17 @@ pub(crate) trait MacroAssembler: Sized {
     /// Returns from it.
     fn leave(&mut self);
 
-    fn alu(&mut self, op: AluOp, width: Width, dst: Reg, src: Operand);
+    /// `dst = left op right`.
+    fn alu(&mut self, op: AluOp, width: Width, dst: Reg, left: Reg, right: Operand);
     fn neg(&mut self, width: Width, dst: Reg);
     fn mov(&mut self, width: Width, dst: Reg, src: Operand);
     fn mov_sx(&mut self, width: Width, dst: Reg, src: Reg, from: SignExtend);
     fn swap(&mut self, op: SwapOp, width: SwapWidth, dst: Reg);
+    /// It may change flags.
     fn constant(&mut self, dst: Reg, value: u64);
-    /// `dst = base + addend` in 64 bits; `dst` is neither, and none is `r10`.
-    fn sum(&mut self, dst: Reg, base: Reg, addend: Operand);
-    /// Rotates left by less than the width.
-    fn rotate(&mut self, width: Width, dst: Reg, by: u32);
+    fn sum(&mut self, dst: Reg, sum: Sum);
+    /// `dst = src`, rotated left by less than the width.
+    fn rotate(&mut self, width: Width, dst: Reg, src: Reg, by: u32);
 
     fn load(&mut self, access: Access, size: Size, signed: bool, dst: Reg);
     fn store(&mut self, access: Access, size: Size, src: Operand);
@@ -100,13 +121,16 @@ pub(crate) trait MacroAssembler: Sized {
     /// Takes ops off the counter.
     fn charge(&mut self, ops: i32);
     fn jump(&mut self, target: Self::Label, charge: Charge);
-    /// The charge is for the jump only.
-    fn branch(&mut self, condition: Condition, target: Self::Label, charge: Charge);
+    /// Jumps when the condition holds, or when it does not. The charge is for the jump only.
+    fn branch(&mut self, condition: Condition, holds: bool, target: Self::Label, charge: Charge);
+    /// Makes what comes next start where the machine likes loops to start.
+    fn align(&mut self);
 
     /// The counter is exact when calls and traps are made.
-    fn call_helper(&mut self, op: OpIndex, body: HelperFn);
-    fn call_subprog(&mut self, op: OpIndex, target: Self::Label, images_change: bool);
-    fn call_reg(&mut self, op: OpIndex, target: Reg, images_change: bool);
+    fn call_helper(&mut self, op: OpIndex, pc: Pc, native: Option<NativeFn>);
+    /// `framed`: the function, or one that it calls, may use `r10`.
+    fn call_subprog(&mut self, op: OpIndex, target: Self::Label, framed: bool);
+    fn call_reg(&mut self, op: OpIndex, target: Reg);
     fn tail_call(&mut self, op: OpIndex);
     fn load_packet(&mut self, op: OpIndex, index: Option<Reg>, imm: i32);
     fn trap(&mut self, op: OpIndex, kind: TrapKind);

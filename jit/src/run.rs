@@ -7,10 +7,10 @@ use core::mem::offset_of;
 use std::any::Any;
 use ubpf_abi::{Trap, TrapKind};
 use ubpf_isa::Pc;
-use ubpf_vm::call::HelperFn;
+use ubpf_vm::call::CallCx;
 use ubpf_vm::code::OpIndex;
 use ubpf_vm::mem::{Cage, Region};
-use ubpf_vm::run::{Cpu, RunState};
+use ubpf_vm::run::Cpu;
 use ubpf_vm::world::World;
 
 /// The state of a run, of which generated code holds the address in a register.
@@ -30,22 +30,22 @@ pub(crate) struct Run<'m> {
     op: Cell<u32>,
     /// The window that the access at hand tried.
     place: Cell<u32>,
-    /// The helper that is called.
-    pub(crate) helper: Cell<Option<HelperFn>>,
+    /// Address of the helpers' view of the run, for generated code to pass on.
+    cx: Cell<u64>,
     /// Host address of the end of the deepest frame that exists.
     pub(crate) last_fp: u64,
     /// Host address of guest address 0.
     pub(crate) host_base: u64,
-    pub(crate) windows: &'m Windows,
+    /// Of checked code.
+    pub(crate) windows: Option<&'m Windows>,
     /// The program that runs.
     pub(crate) image: Cell<&'m Native>,
+    /// The CPU's number.
+    pub(crate) cpu: Cpu,
 
     pub(crate) world: &'m World,
     /// The thread's frames, whose cage all accesses go to.
     pub(crate) stack: &'m Region,
-    pub(crate) cpu: Cpu,
-    /// Not here while somebody uses it.
-    pub(crate) state: Cell<Option<&'m mut dyn RunState>>,
     pub(crate) tail_calls: Cell<u32>,
     trap: Cell<Option<Trap>>,
     /// What a helper panicked with, on its way past the generated code.
@@ -60,12 +60,15 @@ pub(crate) mod layout {
     pub(crate) const STACK_POINTER: i32 = offset_of!(Run<'_>, stack_pointer) as i32;
     pub(crate) const OP: i32 = offset_of!(Run<'_>, op) as i32;
     pub(crate) const PLACE: i32 = offset_of!(Run<'_>, place) as i32;
-    pub(crate) const HELPER: i32 = offset_of!(Run<'_>, helper) as i32;
+    pub(crate) const CX: i32 = offset_of!(Run<'_>, cx) as i32;
     pub(crate) const LAST_FP: i32 = offset_of!(Run<'_>, last_fp) as i32;
     pub(crate) const HOST_BASE: i32 = offset_of!(Run<'_>, host_base) as i32;
     pub(crate) const WINDOWS: i32 = offset_of!(Run<'_>, windows) as i32;
     pub(crate) const IMAGE: i32 = offset_of!(Run<'_>, image) as i32;
 }
+
+/// Offset in bytes of the calling instruction in what helpers see.
+pub(crate) const CX_PC: i32 = offset_of!(CallCx<'_>, pc) as i32;
 
 /// What a run begins with.
 pub(crate) struct Start<'m> {
@@ -73,10 +76,9 @@ pub(crate) struct Start<'m> {
     pub(crate) stack: &'m Region,
     /// Host address of guest address 0, in the stack's cage.
     pub(crate) host_base: u64,
-    pub(crate) windows: &'m Windows,
+    pub(crate) windows: Option<&'m Windows>,
     pub(crate) cpu: Cpu,
     pub(crate) image: &'m Native,
-    pub(crate) state: &'m mut dyn RunState,
     /// Budget left.
     pub(crate) budget: i64,
     pub(crate) tail_calls: u32,
@@ -90,14 +92,14 @@ impl<'m> Run<'m> {
     #[inline(always)]
     pub(crate) fn new(start: Start<'m>) -> Self {
         let Start { world, stack, host_base, windows, cpu, image, .. } = start;
-        let Start { state, budget, tail_calls, fp, last_fp, .. } = start;
+        let Start { budget, tail_calls, fp, last_fp, .. } = start;
         Self {
             counter: Cell::new(budget),
             fp: Cell::new(fp),
             stack_pointer: Cell::new(0),
             op: Cell::new(0),
             place: Cell::new(0),
-            helper: Cell::new(None),
+            cx: Cell::new(0),
             last_fp,
             host_base,
             windows,
@@ -105,7 +107,6 @@ impl<'m> Run<'m> {
             world,
             stack,
             cpu,
-            state: Cell::new(Some(state)),
             tail_calls: Cell::new(tail_calls),
             trap: Cell::new(None),
             panic: Cell::new(None),

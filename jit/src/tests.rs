@@ -17,13 +17,13 @@ use ubpf_vm::run::{Cpu, NoState, Outcome};
 use ubpf_vm::world::World;
 
 const PROGRAMS: &[&str] = &[
-    include_str!("../benches/programs/copy.bpf"),
-    include_str!("../benches/programs/checksum.bpf"),
-    include_str!("../benches/programs/search.bpf"),
-    include_str!("../benches/programs/stack.bpf"),
-    include_str!("../benches/programs/bytes.bpf"),
-    include_str!("../benches/programs/calls.bpf"),
-    include_str!("../benches/programs/states.bpf"),
+    include_str!("../tests/programs/copy.bpf"),
+    include_str!("../tests/programs/checksum.bpf"),
+    include_str!("../tests/programs/search.bpf"),
+    include_str!("../tests/programs/stack.bpf"),
+    include_str!("../tests/programs/bytes.bpf"),
+    include_str!("../tests/programs/calls.bpf"),
+    include_str!("../tests/programs/states.bpf"),
     "r2 = 5
      *(u64 *)(r1 + 8) = 9
      lock *(u64 *)(r1 + 8) += r2
@@ -47,14 +47,15 @@ const MEMORY: u64 = 1040;
 #[allow(unsafe_code)]
 fn trusted(program: &Arc<Program>) -> Verified {
     let fact = InsnFacts { region: Region::Memory, ..InsnFacts::NOTHING };
-    let facts = Facts { insns: vec![fact; program.slots.len()], ..Facts::default() };
+    let insns = vec![fact; program.slots.len()];
+    let facts = Facts { insns, max_insns: Some(1 << 20), ..Facts::default() };
     // SAFETY: it is not true of some of these programs. Those fault in their own cage, which is
     // what is tested.
     unsafe { Verified::assume(Arc::clone(program), facts) }
 }
 
 /// A program's outcome in a fresh world, and the memory afterwards.
-fn run(text: &str, mode: Option<MemMode>) -> (Outcome, Vec<u8>) {
+fn run(text: &str, mode: Option<MemMode>, counts: bool) -> (Outcome, Vec<u8>) {
     let world = World::new(Cage::new().expect("address space"), Kernel::V6_18, 1, Box::new(()));
     let spec = RegionSpec::new(MEMORY, RegionKind::Host, "memory");
     let memory = world.cage().alloc(spec).expect("memory");
@@ -75,6 +76,7 @@ fn run(text: &str, mode: Option<MemMode>) -> (Outcome, Vec<u8>) {
         }
     };
     let mut thread = Thread::new(&world, Cpu(0)).expect("a stack");
+    thread.counts = counts;
     let args = [memory.addr().into(), 0, 0, 0, 0];
     let call = Call { world: &world, state: &mut NoState, func: SubprogId(0), args };
     let outcome = image.call(&mut thread, call);
@@ -84,10 +86,13 @@ fn run(text: &str, mode: Option<MemMode>) -> (Outcome, Vec<u8>) {
 #[test]
 fn good_programs_do_the_same_in_all_modes() {
     for text in PROGRAMS {
-        let expected = run(text, None);
+        let expected = run(text, None, true);
         assert!(expected.0.result.is_ok(), "{:?}:\n{text}", expected.0);
         for mode in [MemMode::Checked, MemMode::Caged, MemMode::Proved] {
-            assert_eq!(run(text, Some(mode)), expected, "{mode:?}:\n{text}");
+            assert_eq!(run(text, Some(mode), true), expected, "{mode:?}:\n{text}");
+            let (outcome, memory) = run(text, Some(mode), false);
+            let same = (outcome.result, memory) == (expected.0.result, expected.1.clone());
+            assert!(same, "{mode:?}, not counting: {outcome:?}:\n{text}");
         }
     }
 }
@@ -122,11 +127,11 @@ const FAULTING: &[&str] = &[
 #[test]
 fn accesses_that_fault_end_the_run_as_in_checked_code() {
     for text in FAULTING {
-        let expected = run(text, None);
+        let expected = run(text, None, true);
         assert!(expected.0.result.is_err(), "{:?}:\n{text}", expected.0);
         for mode in [MemMode::Caged, MemMode::Proved] {
             for _ in 0..2 {
-                let found = run(text, Some(mode));
+                let found = run(text, Some(mode), true);
                 assert_eq!(found.0.result, expected.0.result, "{mode:?}:\n{text}");
                 assert_eq!(found.0.insns, expected.0.insns, "{mode:?}:\n{text}");
             }

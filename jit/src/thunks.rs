@@ -3,56 +3,22 @@
 //! They answer in two registers: a value, and whether the run is over. Panics stop here: they may
 //! not unwind through generated code, so they are kept in the [`Run`] and go on behind it.
 
-use crate::image::Callbacks;
+use crate::image::Native;
 use crate::run::Run;
 use crate::window::{extend, with_word};
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use ubpf_abi::limits::MAX_TAIL_CALLS;
 use ubpf_abi::{Access, Trap, TrapKind};
 use ubpf_isa::{AtomicOp, AtomicSize, Reg, Size};
-use ubpf_vm::call::CallCx;
+use ubpf_vm::call::{Answer, CallCx, answer};
 use ubpf_vm::code::{MemAccess, Op};
 use ubpf_vm::mem::Word;
-use ubpf_vm::run::RunState;
-
-/// What a thunk answers.
-#[derive(Clone, Copy, Debug)]
-#[repr(C)]
-pub(crate) struct Answer {
-    pub(crate) value: u64,
-    /// 0, or 1 when the run is over.
-    pub(crate) over: u64,
-}
-
-impl Answer {
-    const fn value(value: u64) -> Self {
-        Self { value, over: 0 }
-    }
-}
 
 /// A thunk that takes `r1` to `r5` where they are.
-pub(crate) type CallThunk = extern "C" fn(u64, u64, u64, u64, u64, &Run<'_>) -> Answer;
+pub(crate) type CallThunk =
+    extern "C" fn(u64, u64, u64, u64, u64, &mut CallCx<'_>, &Run<'_>) -> Answer;
 /// A thunk that is called out of line, with registers saved: two operands and `r0`.
-pub(crate) type SlowThunk = extern "C" fn(&Run<'_>, u64, u64, u64) -> Answer;
-
-/// Turns a result or panic into an answer.
-#[inline(always)]
-fn answer(run: &Run<'_>, body: impl FnOnce() -> Result<u64, Trap>) -> Answer {
-    // The result is taken apart before it is moved: whole, it would have to wait for its parts
-    // to be stored.
-    let body = || match body() {
-        Ok(value) => Answer::value(value),
-        Err(trap) => over(run, trap),
-    };
-    match catch_unwind(AssertUnwindSafe(body)) {
-        Ok(answer) => answer,
-        Err(payload) => {
-            run.panic.set(Some(payload));
-            Answer { value: 0, over: 1 }
-        }
-    }
-}
+pub(crate) type SlowThunk = extern "C" fn(&Run<'_>, u64, u64, u64, &mut CallCx<'_>) -> Answer;
 
 #[cold]
 fn over(run: &Run<'_>, trap: Trap) -> Answer {
@@ -67,46 +33,51 @@ fn over_inside(run: &Run<'_>, trap: Trap) -> Answer {
     over(run, trap)
 }
 
-/// Uses the program type's state. It is there: only callbacks could miss it, and they have a
-/// run of their own.
-fn with_state<T>(run: &Run<'_>, body: impl FnOnce(&mut dyn RunState) -> T) -> Option<T> {
-    let state = run.state.take()?;
-    let result = body(state);
-    run.state.set(Some(state));
-    Some(result)
-}
-
-/// Calls a helper.
+/// Calls a helper that has no body for generated code, or from checked code, whose windows it
+/// may change.
 pub(crate) extern "C" fn helper(
     r1: u64,
     r2: u64,
     r3: u64,
     r4: u64,
     r5: u64,
+    cx: &mut CallCx<'_>,
     run: &Run<'_>,
 ) -> Answer {
-    answer(run, || {
-        let (Some(body), Some(state)) = (run.helper.get(), run.state.take()) else {
-            return Err(run.trap_here(TrapKind::UnknownHelper));
-        };
-        let mut guest = Callbacks { run };
-        let (world, cpu, pc) = (run.world, run.cpu, run.pc());
-        let mut cx = CallCx { world, run: &mut *state, cpu, pc, guest: &mut guest };
-        let called = body(&mut cx, [r1, r2, r3, r4, r5]);
-        run.state.set(Some(state));
-        run.windows.refresh(run.cage());
-        called
-    })
+    cx.pc = run.pc();
+    let code = run.image.get().code();
+    let target = match code.ops().get(run.op().index()) {
+        Some(Op::CallHelper { helper }) => code.helper(*helper),
+        _ => None,
+    };
+    let Some(target) = target else { return over(run, run.trap_here(TrapKind::UnknownHelper)) };
+    let answer = answer(cx, |cx| (target.body)(cx, [r1, r2, r3, r4, r5]));
+    if let Some(windows) = run.windows {
+        windows.refresh(run.cage());
+    }
+    answer
 }
 
 /// Ends the run, for the reason that the op has.
-pub(crate) extern "C" fn raise(run: &Run<'_>, kind: u64, _: u64, _: u64) -> Answer {
+pub(crate) extern "C" fn raise(
+    run: &Run<'_>,
+    kind: u64,
+    _: u64,
+    _: u64,
+    _: &mut CallCx<'_>,
+) -> Answer {
     let kind = TrapKind::from_code(kind as u8).unwrap_or(TrapKind::Unsupported);
     over(run, run.trap_here(kind))
 }
 
 /// A load that its window does not cover.
-pub(crate) extern "C" fn load(run: &Run<'_>, addr: u64, _: u64, _: u64) -> Answer {
+pub(crate) extern "C" fn load(
+    run: &Run<'_>,
+    addr: u64,
+    _: u64,
+    _: u64,
+    _: &mut CallCx<'_>,
+) -> Answer {
     let op = run.image.get().code().ops().get(run.op().index());
     let (size, signed, base) = match op {
         Some(Op::Load { size, signed, base, .. }) => (*size, *signed, Some(*base)),
@@ -121,7 +92,9 @@ pub(crate) extern "C" fn load(run: &Run<'_>, addr: u64, _: u64, _: u64) -> Answe
     };
     match value {
         Some(value) => {
-            run.windows.fill(run.cage(), run.place(), addr, Access::Read);
+            if let Some(windows) = run.windows {
+                windows.fill(run.cage(), run.place(), addr, Access::Read);
+            }
             Answer::value(value)
         }
         None if run.image.get().code().access(run.op()) == MemAccess::Probed => Answer::value(0),
@@ -130,7 +103,7 @@ pub(crate) extern "C" fn load(run: &Run<'_>, addr: u64, _: u64, _: u64) -> Answe
 }
 
 /// An access that was trusted and faulted: the instruction's address, and the guest address.
-pub(crate) extern "C" fn fault(run: &Run<'_>, ip: u64, addr: u64, _: u64) -> Answer {
+pub(crate) extern "C" fn fault(run: &Run<'_>, ip: u64, addr: u64) -> Answer {
     let image = run.image.get();
     let op = image.op_at(ip as usize).unwrap_or_default();
     run.set_op(op);
@@ -146,7 +119,13 @@ pub(crate) extern "C" fn fault(run: &Run<'_>, ip: u64, addr: u64, _: u64) -> Ans
 }
 
 /// A store that its window does not cover.
-pub(crate) extern "C" fn store(run: &Run<'_>, addr: u64, value: u64, _: u64) -> Answer {
+pub(crate) extern "C" fn store(
+    run: &Run<'_>,
+    addr: u64,
+    value: u64,
+    _: u64,
+    cx: &mut CallCx<'_>,
+) -> Answer {
     let op = run.image.get().code().ops().get(run.op().index());
     let (size, base) = match op {
         Some(Op::Store { size, base, .. }) => (*size, Some(*base)),
@@ -159,22 +138,31 @@ pub(crate) extern "C" fn store(run: &Run<'_>, addr: u64, value: u64, _: u64) -> 
     }
     let cage = run.cage();
     if let Some(off) = cage.hooked_off(addr) {
-        return store_ctx(run, off, size, value, fault);
+        return store_ctx(run, off, size, value, fault, cx);
     }
     if with_word!(size, W => cage.store(addr, W::truncate(value)).is_ok()) {
-        run.windows.fill(cage, run.place(), addr, Access::Write);
+        if let Some(windows) = run.windows {
+            windows.fill(cage, run.place(), addr, Access::Write);
+        }
         Answer::value(0)
     } else {
         over_inside(run, fault)
     }
 }
 
-fn store_ctx(run: &Run<'_>, off: u32, size: Size, value: u64, fault: Trap) -> Answer {
-    let answer = answer(run, || {
+fn store_ctx(
+    run: &Run<'_>,
+    off: u32,
+    size: Size,
+    value: u64,
+    fault: Trap,
+    cx: &mut CallCx<'_>,
+) -> Answer {
+    let answer = answer(cx, |cx| {
         let value = size.zero_extend(value);
-        match with_state(run, |state| state.ctx_store(run.world, off, size.bytes(), value)) {
-            Some(Ok(())) => Ok(0),
-            _ => Err(Trap { kind: TrapKind::CtxAccess, ..fault }),
+        match cx.run.ctx_store(cx.world, off, size.bytes(), value) {
+            Ok(()) => Ok(0),
+            Err(_) => Err(Trap { kind: TrapKind::CtxAccess, ..fault }),
         }
     });
     if answer.over != 0 {
@@ -184,7 +172,13 @@ fn store_ctx(run: &Run<'_>, off: u32, size: Size, value: u64, fault: Trap) -> An
 }
 
 /// An atomic operation that its window does not cover. The answer is the old value.
-pub(crate) extern "C" fn atomic(run: &Run<'_>, addr: u64, src: u64, r0: u64) -> Answer {
+pub(crate) extern "C" fn atomic(
+    run: &Run<'_>,
+    addr: u64,
+    src: u64,
+    r0: u64,
+    _: &mut CallCx<'_>,
+) -> Answer {
     let op = run.image.get().code().ops().get(run.op().index());
     let Some(&Op::Atomic { op, size, .. }) = op else {
         return over_inside(run, run.trap_here(TrapKind::BadPc));
@@ -195,7 +189,9 @@ pub(crate) extern "C" fn atomic(run: &Run<'_>, addr: u64, src: u64, r0: u64) -> 
         AtomicSize::Dw => cage.atomic_u64(addr).ok().map(|cell| rmw_64(cell, op, src, r0)),
     };
     if let Some(old) = old {
-        run.windows.fill(cage, run.place(), addr, Access::Write);
+        if let Some(windows) = run.windows {
+            windows.fill(cage, run.place(), addr, Access::Write);
+        }
         return Answer::value(old);
     }
     let bytes = size.size().bytes();
@@ -229,14 +225,20 @@ rmw!(rmw_32, AtomicU32, u32);
 rmw!(rmw_64, AtomicU64, u64);
 
 /// A legacy packet load at an offset. The answer is the value, or 1 << 32 when there is none.
-pub(crate) extern "C" fn load_packet(run: &Run<'_>, off: u64, _: u64, _: u64) -> Answer {
+pub(crate) extern "C" fn load_packet(
+    run: &Run<'_>,
+    off: u64,
+    _: u64,
+    _: u64,
+    cx: &mut CallCx<'_>,
+) -> Answer {
     let size = match run.image.get().code().ops().get(run.op().index()) {
         Some(Op::LoadPacket { size, .. }) => *size,
         _ => Size::B,
     };
-    answer(run, || {
-        let loaded = with_state(run, |state| state.load_packet(run.world, off as i32, size));
-        Ok(loaded.flatten().map_or(NO_PACKET_BYTES, u64::from))
+    answer(cx, |cx| {
+        let loaded = cx.run.load_packet(cx.world, off as i32, size);
+        Ok(loaded.map_or(NO_PACKET_BYTES, u64::from))
     })
 }
 
@@ -244,7 +246,13 @@ pub(crate) extern "C" fn load_packet(run: &Run<'_>, off: u64, _: u64, _: u64) ->
 pub(crate) const NO_PACKET_BYTES: u64 = 1 << 32;
 
 /// The entry of the function whose guest address a register holds.
-pub(crate) extern "C" fn resolve(run: &Run<'_>, addr: u64, _: u64, _: u64) -> Answer {
+pub(crate) extern "C" fn resolve(
+    run: &Run<'_>,
+    addr: u64,
+    _: u64,
+    _: u64,
+    _: &mut CallCx<'_>,
+) -> Answer {
     let image = run.image.get();
     match image.code().subprog_at(addr).and_then(|id| image.entry(id)) {
         Some(entry) => Answer::value(entry.addr() as u64),
@@ -253,8 +261,14 @@ pub(crate) extern "C" fn resolve(run: &Run<'_>, addr: u64, _: u64, _: u64) -> An
 }
 
 /// `bpf_tail_call`: the entry of the program to go on with, or 0 to go on behind the call.
-pub(crate) extern "C" fn tail_call(run: &Run<'_>, map: u64, index: u64, _: u64) -> Answer {
-    answer(run, || {
+pub(crate) extern "C" fn tail_call(
+    run: &Run<'_>,
+    map: u64,
+    index: u64,
+    _: u64,
+    cx: &mut CallCx<'_>,
+) -> Answer {
+    answer(cx, |_| {
         let Some(map) = run.world.map_ref(map) else {
             return Err(run.trap_here(TrapKind::BadArgument).with_info(12 << 8 | 2));
         };
@@ -264,7 +278,9 @@ pub(crate) extern "C" fn tail_call(run: &Run<'_>, map: u64, index: u64, _: u64) 
         let Some(image) = map.prog_at(index as u32).and_then(|id| run.world.prog(id)) else {
             return Ok(0);
         };
-        let Some(image) = image.as_any().downcast_ref() else {
+        let now = run.image.get();
+        let target = image.as_any().downcast_ref::<Native>();
+        let Some(image) = target.and_then(|target| target.follower_of(now)) else {
             return Err(run.trap_here(TrapKind::Unsupported));
         };
         if run.counter.get() < 0 {

@@ -26,7 +26,8 @@
 //! - **Tail calls** that fail (no such slot, 33 made already in this run) go on behind the call
 //!   with `r0` unchanged. One that succeeds replaces the current frame only.
 
-use crate::call::HelperFn;
+use crate::call::{HelperFn, NativeFn};
+use crate::map::MapLayout;
 use crate::mem::GuestAddr;
 use std::sync::Arc;
 use ubpf_abi::TrapKind;
@@ -137,6 +138,8 @@ pub struct HelperTarget {
     pub name: &'static str,
     /// What to call.
     pub body: HelperFn,
+    /// The same for generated code.
+    pub native: Option<NativeFn>,
 }
 
 /// A function of the code; its ops end where the next one's start.
@@ -162,6 +165,8 @@ pub struct KnownCall {
     pub addr: GuestAddr,
     /// The key, of up to 8 bytes, where it is always the same: as a little-endian number.
     pub key: Option<u64>,
+    /// Where the map's values are, where that is simple.
+    pub layout: Option<MapLayout>,
 }
 
 /// A program, ready for an engine.

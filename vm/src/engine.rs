@@ -107,6 +107,9 @@ pub struct Thread {
     pub cpu: Cpu,
     /// Instructions that each run may execute; see [`Code`].
     pub budget: u64,
+    /// Whether somebody wants to know how many instructions a run executed, where the engine can
+    /// do without counting them.
+    pub counts: bool,
     /// The program that the last run trapped in, of which the trap's `pc` is: the one that was
     /// called, or one that it tail-called.
     pub trapped_in: Option<Arc<Code>>,
@@ -131,7 +134,8 @@ impl Thread {
         let outermost = stack.window(Self::frame_off(0), STACK_BYTES);
         let outermost = outermost.expect("the outermost frame lies in the stack");
         let windows = Windows::new(world.cage(), outermost);
-        Ok(Self { stack, windows, cpu, budget: DEFAULT_BUDGET, trapped_in: None, kept: None })
+        let budget = DEFAULT_BUDGET;
+        Ok(Self { stack, windows, cpu, budget, counts: false, trapped_in: None, kept: None })
     }
 
     /// Its stack, and the windows that it keeps from run to run.

@@ -15,6 +15,7 @@ use crate::code::{
     Code, HelperIndex, HelperTarget, KnownCall, MAX_FUNCS, MemMode, Op, OpIndex, Proved, Subprog,
     func_addr,
 };
+use crate::map::Map;
 use crate::mem::GuestAddr;
 use crate::registry::Registry;
 use crate::world::World;
@@ -237,7 +238,8 @@ fn proved(facts: &Facts, pcs: &[Pc], target: Target<'_>) -> Proved {
     let known = |call: &CallFacts| {
         let op = OpIndex(pcs.binary_search(&call.pc).ok()? as u32);
         let addr = target.maps.get(call.map.index()).copied().flatten()?;
-        Some(KnownCall { op, map: call.map, addr, key: call.key })
+        let layout = target.world.map_ref(addr.into()).and_then(Map::layout);
+        Some(KnownCall { op, map: call.map, addr, key: call.key, layout })
     };
     Proved {
         facts: pcs.iter().map(|&pc| facts.insn(pc)).collect(),
@@ -361,7 +363,7 @@ impl Lowering<'_> {
         }
         let name = def.decl.name;
         let body = def.body.ok_or(LowerErrorKind::HelperWithoutBody { id, name })?;
-        Ok(self.call(HelperTarget { id, name, body }))
+        Ok(self.call(HelperTarget { id, name, body, native: def.native }))
     }
 
     /// A call of a helper or kernel function; each stands in the code's list once.
@@ -378,7 +380,8 @@ impl Lowering<'_> {
     fn kfunc_body(&self, symbol: &Extern) -> Option<HelperTarget> {
         let ExternKind::Kfunc { .. } = symbol.kind else { return None };
         let def = self.target.registry.kfunc_def(essential(&symbol.name))?;
-        Some(HelperTarget { id: HelperId::KFUNC, name: def.decl.name, body: def.body? })
+        let (name, body) = (def.decl.name, def.body?);
+        Some(HelperTarget { id: HelperId::KFUNC, name, body, native: None })
     }
 
     /// Programs guard calls of weak kernel functions by asking first, too.

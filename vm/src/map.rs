@@ -22,6 +22,20 @@ pub struct Event {
     pub data: Vec<u8>,
 }
 
+/// Where the values of a map are whose keys are indices, for good: value `index` of CPU `cpu` lies
+/// at `values + index * stride + cpu * cpu_stride`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MapLayout {
+    /// Address of the first value.
+    pub values: GuestAddr,
+    /// Indices, from 0 on.
+    pub entries: u32,
+    /// Bytes from one value to the next.
+    pub stride: u32,
+    /// Bytes from one CPU's value to the next one's; 0 where all share one.
+    pub cpu_stride: u32,
+}
+
 /// What [`Map::for_each`] calls with the addresses of a key and its value.
 pub type Visit<'a> = dyn FnMut(GuestAddr, GuestAddr) -> Result<ControlFlow<()>, Trap> + 'a;
 
@@ -158,6 +172,12 @@ pub trait Map: Any + Send + Sync {
 
     /// Address of the one value that `BPF_PSEUDO_MAP_VALUE` refers to.
     fn direct_value(&self) -> Option<GuestAddr> {
+        None
+    }
+
+    /// Where its values are, for engines that look them up themselves; `None` where that takes
+    /// more than a multiplication.
+    fn layout(&self) -> Option<MapLayout> {
         None
     }
 

@@ -5,7 +5,7 @@
 //! [`Platform`], and a behaviour, which only the engines call.
 //! Built-in definitions and those a host adds are the same thing.
 
-use crate::call::HelperFn;
+use crate::call::{HelperFn, NativeFn};
 use crate::map::Map;
 use crate::run::{Input, InputError, RunState};
 use crate::world::World;
@@ -26,6 +26,8 @@ pub struct HelperDef {
     /// Behaviour; `None` where only the description is known, so that programs can be verified
     /// but not run.
     pub body: Option<HelperFn>,
+    /// The same for generated code, which makes do with `body` where this is not there.
+    pub native: Option<NativeFn>,
 }
 
 impl HelperDef {

@@ -40,7 +40,8 @@ pub struct Outcome {
     /// `r0`, or why the run ended without one.
     pub result: Result<u64, Trap>,
     /// Instructions executed, those of callbacks and tail-called programs included; the one
-    /// that trapped counts.
+    /// that trapped counts. 0 where the engine did not count them; see
+    /// [`Thread::counts`](crate::engine::Thread::counts).
     pub insns: u64,
 }
 

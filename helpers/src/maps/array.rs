@@ -8,7 +8,7 @@ use super::slab::{Holds, Reserve, Slab};
 use std::sync::Arc;
 use ubpf_abi::map::{MapDef, MapFlags, MapOp, MapType, MapTypeDecl};
 use ubpf_abi::{Errno, Trap};
-use ubpf_vm::map::{Map, Visit};
+use ubpf_vm::map::{Map, MapLayout, Visit};
 use ubpf_vm::mem::GuestAddr;
 use ubpf_vm::registry::MapTypeDef;
 use ubpf_vm::run::Cpu;
@@ -82,6 +82,11 @@ impl Storage for Array {
         let mut value = vec![0; self.values.row_bytes() as usize];
         self.values.read(index, &mut value)?;
         Ok(value)
+    }
+
+    fn layout(&self) -> Option<MapLayout> {
+        let (values, stride) = (self.values.addr(0)?, self.values.stride());
+        Some(MapLayout { values, entries: self.entries, stride, cpu_stride: 0 })
     }
 
     fn direct_value(&self) -> Option<GuestAddr> {

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use ubpf_abi::map::{MapDef, MapFlags};
 use ubpf_abi::{Errno, Trap};
-use ubpf_vm::map::{Event, Map, Visit};
+use ubpf_vm::map::{Event, Map, MapLayout, Visit};
 use ubpf_vm::mem::GuestAddr;
 use ubpf_vm::run::Cpu;
 use ubpf_vm::world::{ProgId, World};
@@ -101,6 +101,10 @@ pub(super) trait Storage: Any + Send + Sync {
     }
 
     fn direct_value(&self) -> Option<GuestAddr> {
+        None
+    }
+
+    fn layout(&self) -> Option<MapLayout> {
         None
     }
 
@@ -252,6 +256,10 @@ impl<S: Storage> Map for Guarded<S> {
 
     fn direct_value(&self) -> Option<GuestAddr> {
         self.storage.direct_value()
+    }
+
+    fn layout(&self) -> Option<MapLayout> {
+        self.storage.layout()
     }
 
     fn prog_at(&self, index: u32) -> Option<ProgId> {

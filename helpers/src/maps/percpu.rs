@@ -3,6 +3,7 @@
 use super::slab::{Holds, Reserve, Slab};
 use ubpf_abi::Errno;
 use ubpf_abi::map::MapDef;
+use ubpf_vm::map::MapLayout;
 use ubpf_vm::mem::GuestAddr;
 use ubpf_vm::run::Cpu;
 use ubpf_vm::world::World;
@@ -36,6 +37,13 @@ impl PercpuValues {
             return None;
         }
         element.checked_mul(self.cpus)?.checked_add(cpu)
+    }
+
+    /// Where the values of so many elements are; they were reserved at once.
+    pub(super) fn layout(&self, entries: u32) -> Option<MapLayout> {
+        let (values, cpu_stride) = (self.slab.addr(0)?, self.slab.stride());
+        let stride = cpu_stride.checked_mul(self.cpus)?;
+        Some(MapLayout { values, entries, stride, cpu_stride })
     }
 
     /// Bytes of one element's values as user space transfers them.

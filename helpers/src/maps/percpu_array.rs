@@ -10,7 +10,7 @@ use super::slab::Reserve;
 use std::sync::Arc;
 use ubpf_abi::map::{MapDef, MapFlags, MapOp, MapType, MapTypeDecl};
 use ubpf_abi::{Errno, Trap};
-use ubpf_vm::map::{Map, Visit};
+use ubpf_vm::map::{Map, MapLayout, Visit};
 use ubpf_vm::mem::GuestAddr;
 use ubpf_vm::registry::MapTypeDef;
 use ubpf_vm::run::Cpu;
@@ -64,6 +64,10 @@ impl Storage for PercpuArray {
 
     fn for_each(&self, cpu: Cpu, visit: &mut Visit<'_>) -> Result<Result<u64, Errno>, Trap> {
         self.shown.for_each(cpu, self.entries, |index| self.values.addr(index, cpu), visit)
+    }
+
+    fn layout(&self) -> Option<MapLayout> {
+        self.values.layout(self.entries)
     }
 
     fn next_key(&self, key: Option<&[u8]>) -> Result<Vec<u8>, Errno> {

@@ -9,17 +9,17 @@
 //! ```
 
 use super::asm::{Assembler, Cold, Detour, Routines};
-use super::regs::{R10, R11, native};
+use super::regs::{R10, R11, R12, R13, R14, R15, RAX, RBP, RBX, native};
 use crate::image::FRAME_STRIDE;
 use crate::masm::Frame;
-use crate::run::layout;
+use crate::run::{CX_PC, layout};
 use crate::thunks::{self, CallThunk, SlowThunk};
 use dynasmrt::{DynamicLabel, DynasmApi, DynasmLabelApi, dynasm};
 use ubpf_abi::TrapKind;
 use ubpf_abi::limits::MAX_LOOPS;
-use ubpf_isa::{AtomicOp, Operand, Reg, RegSet};
-use ubpf_vm::call::HelperFn;
-use ubpf_vm::code::OpIndex;
+use ubpf_isa::{AtomicOp, Operand, Pc, Reg, RegSet};
+use ubpf_vm::call::NativeFn;
+use ubpf_vm::code::{MemMode, OpIndex};
 
 /// What the current function keeps on the host's stack.
 #[derive(Clone, Copy)]
@@ -61,10 +61,12 @@ impl Assembler {
         // Both entries save the same registers, so that there is one way to leave.
         let saved = if tail_entry.is_some() { frame.used } else { frame.changed };
         self.frame = NativeFrame::new(frame, saved);
+        let frame_saves = self.frame.saved();
+        self.saved.extend(frame_saves);
         let body = self.ops.new_dynamic_label();
         if let Some(tail_entry) = tail_entry {
             dynasm!(self.ops ; .arch x64 ; =>tail_entry);
-            if !frame.used.is_empty() {
+            if !frame.used.is_empty() && self.plan.mode == MemMode::Checked {
                 self.push_frame();
                 for reg in self.frame.saved() {
                     dynasm!(self.ops ; .arch x64 ; xor Rd(reg), Rd(reg));
@@ -121,18 +123,30 @@ impl Assembler {
 
 /// Calls.
 impl Assembler {
-    /// Calls a helper, whose arguments are in place.
-    pub(super) fn call_thunk(&mut self, thunk: CallThunk, op: OpIndex, body: HelperFn) {
+    /// Calls a helper, whose arguments are in place. Checked code takes the way through a thunk
+    /// that looks after its windows.
+    pub(super) fn call_thunk(&mut self, op: OpIndex, pc: Pc, native: Option<NativeFn>) {
+        let native = native.filter(|_| self.plan.mode != MemMode::Checked);
         self.spill_counter();
         dynasm!(self.ops ; .arch x64
             ; mov [r12 + layout::FP], rbp
-            ; mov DWORD [r12 + layout::OP], op.0.cast_signed()
-            ; mov rax, QWORD address(body as *const ())
-            ; mov [r12 + layout::HELPER], rax
-            ; mov r9, r12
-            ; mov rax, QWORD address(thunk as *const ())
-            ; call rax
+            ; mov r9, [r12 + layout::CX]
         );
+        if let Some(native) = native {
+            dynasm!(self.ops ; .arch x64 ; mov DWORD [r9 + CX_PC], pc.0.cast_signed());
+            self.load_constant(RAX, address(native as *const ()).cast_unsigned());
+            dynasm!(self.ops ; .arch x64 ; call rax);
+        } else {
+            let thunk: CallThunk = thunks::helper;
+            dynasm!(self.ops ; .arch x64
+                ; mov DWORD [r12 + layout::OP], op.0.cast_signed()
+                ; push rax
+                ; push r12
+                ; mov rax, QWORD address(thunk as *const ())
+                ; call rax
+                ; add rsp, 16
+            );
+        }
         self.reload_r9();
         let over = self.routines.over;
         dynasm!(self.ops ; .arch x64 ; test edx, edx ; jnz =>over);
@@ -146,48 +160,58 @@ impl Assembler {
         );
     }
 
-    /// What has to be done in front of a call into a new frame.
-    fn push_callee(&mut self, op: OpIndex, images_change: bool) {
-        let back = self.ops.new_dynamic_label();
-        let exhausted = self.detour(Detour::Raise(TrapKind::BudgetExhausted, op), back);
-        let too_deep = self.detour(Detour::Raise(TrapKind::CallDepth, op), back);
-        if self.counter_in_register() {
-            dynasm!(self.ops ; .arch x64 ; test r9, r9);
-        } else {
-            dynasm!(self.ops ; .arch x64 ; cmp QWORD [r12 + layout::COUNTER], 0);
+    /// What has to be done in front of a call into a new frame. Programs that a verifier has
+    /// accepted have no more frames than there may be.
+    fn push_callee(&mut self, op: OpIndex, framed: bool) {
+        if self.plan.metered {
+            let back = self.ops.new_dynamic_label();
+            let exhausted = self.detour(Detour::Raise(TrapKind::BudgetExhausted, op), back);
+            if self.counter_in_register() {
+                dynasm!(self.ops ; .arch x64 ; test r9, r9);
+            } else {
+                dynasm!(self.ops ; .arch x64 ; cmp QWORD [r12 + layout::COUNTER], 0);
+            }
+            dynasm!(self.ops ; .arch x64 ; js =>exhausted ; =>back);
         }
-        dynasm!(self.ops ; .arch x64
-            ; js =>exhausted
-            ; cmp rbp, [r12 + layout::LAST_FP]
-            ; jbe =>too_deep
-            ; =>back
-            ; sub rbp, FRAME_STRIDE.cast_signed()
-        );
-        if images_change {
+        if self.plan.mode == MemMode::Checked {
+            let back = self.ops.new_dynamic_label();
+            let too_deep = self.detour(Detour::Raise(TrapKind::CallDepth, op), back);
+            dynasm!(self.ops ; .arch x64
+                ; cmp rbp, [r12 + layout::LAST_FP]
+                ; jbe =>too_deep
+                ; =>back
+            );
+        }
+        if framed {
+            dynasm!(self.ops ; .arch x64 ; sub rbp, FRAME_STRIDE.cast_signed());
+        }
+        if self.plan.images_change {
             dynasm!(self.ops ; .arch x64 ; push QWORD [r12 + layout::IMAGE] ; push rax);
         }
     }
 
-    fn pop_callee(&mut self, images_change: bool) {
-        if images_change {
+    fn pop_callee(&mut self, framed: bool) {
+        if self.plan.images_change {
             dynasm!(self.ops ; .arch x64 ; pop r11 ; pop QWORD [r12 + layout::IMAGE]);
         }
-        dynasm!(self.ops ; .arch x64 ; add rbp, FRAME_STRIDE.cast_signed());
+        if framed {
+            dynasm!(self.ops ; .arch x64 ; add rbp, FRAME_STRIDE.cast_signed());
+        }
     }
 
-    pub(super) fn call_function(&mut self, op: OpIndex, target: DynamicLabel, images_change: bool) {
-        self.push_callee(op, images_change);
+    pub(super) fn call_function(&mut self, op: OpIndex, target: DynamicLabel, framed: bool) {
+        self.push_callee(op, framed);
         dynasm!(self.ops ; .arch x64 ; call =>target);
-        self.pop_callee(images_change);
+        self.pop_callee(framed);
     }
 
-    pub(super) fn call_through(&mut self, op: OpIndex, target: Reg, images_change: bool) {
+    pub(super) fn call_through(&mut self, op: OpIndex, target: Reg) {
         let target = self.value_of(target, R11);
         self.copy(R11, target);
         self.call_routine(self.routines.resolve, op);
-        self.push_callee(op, images_change);
+        self.push_callee(op, true);
         dynasm!(self.ops ; .arch x64 ; call r11);
-        self.pop_callee(images_change);
+        self.pop_callee(true);
     }
 
     pub(super) fn replace_frame(&mut self, op: OpIndex) {
@@ -203,7 +227,7 @@ impl Assembler {
         dynasm!(self.ops ; .arch x64 ; jmp r11 ; =>next);
     }
 
-    fn spill_counter(&mut self) {
+    pub(super) fn spill_counter(&mut self) {
         if self.counter_in_register() {
             dynasm!(self.ops ; .arch x64 ; mov [r12 + layout::COUNTER], r9);
         }
@@ -227,7 +251,6 @@ fn address(function: *const ()) -> i64 {
 /// What stands at the start.
 impl Assembler {
     pub(super) fn emit_routines(&mut self) {
-        self.emit_trampoline();
         let Routines { raise, load, store, atomic, load_packet, resolve, tail_call, .. } =
             self.routines;
         let routines: [(DynamicLabel, SlowThunk); 7] = [
@@ -244,21 +267,31 @@ impl Assembler {
         }
     }
 
-    /// See [`entry`](crate::entry) for its type.
-    fn emit_trampoline(&mut self) {
-        self.routines.trampoline = self.ops.offset();
+    /// See [`entry`](crate::entry) for its type. It saves what the code changes; where others
+    /// may be tail-called, everything.
+    pub(super) fn emit_trampoline(&mut self) {
+        let trampoline = self.routines.trampoline;
         let (over, out) = (self.routines.over, self.ops.new_dynamic_label());
+        let checked = self.plan.mode == MemMode::Checked;
+        let all = self.plan.images_change || checked;
+        let saved: Vec<u8> = [RBP, RBX, R12, R13, R14, R15]
+            .into_iter()
+            .filter(|&reg| all || reg == R12 || reg == RBP || self.saved.contains(&reg))
+            .collect();
+        dynasm!(self.ops ; .arch x64 ; =>trampoline);
+        for &reg in &saved {
+            dynasm!(self.ops ; .arch x64 ; push Rq(reg));
+        }
+        // On entry the stack is 8 bytes off, and calls want it aligned.
+        let padded = saved.len().is_multiple_of(2);
+        if padded {
+            dynasm!(self.ops ; .arch x64 ; push rax);
+        }
         dynasm!(self.ops ; .arch x64
-            ; push rbp
-            ; push rbx
-            ; push r12
-            ; push r13
-            ; push r14
-            ; push r15
-            ; push rax
             ; mov r12, rdi
             ; mov r11, rsi
             ; mov r10, rdx
+            ; mov [r12 + layout::CX], rcx
             ; mov [r12 + layout::STACK_POINTER], rsp
             ; mov rbp, [r12 + layout::FP]
             ; mov rdi, [r10]
@@ -266,25 +299,27 @@ impl Assembler {
             ; mov rdx, [r10 + 16]
             ; mov rcx, [r10 + 24]
             ; mov r8, [r10 + 32]
-            ; xor eax, eax
-            ; xor ebx, ebx
-            ; xor r13d, r13d
-            ; xor r14d, r14d
-            ; xor r15d, r15d
         );
+        if checked {
+            dynasm!(self.ops ; .arch x64
+                ; xor eax, eax
+                ; xor ebx, ebx
+                ; xor r13d, r13d
+                ; xor r14d, r14d
+                ; xor r15d, r15d
+            );
+        }
         self.reload_r9();
         dynasm!(self.ops ; .arch x64 ; call r11);
         self.spill_counter();
+        dynasm!(self.ops ; .arch x64 ; xor edx, edx ; =>out);
+        if padded {
+            dynasm!(self.ops ; .arch x64 ; pop rcx);
+        }
+        for &reg in saved.iter().rev() {
+            dynasm!(self.ops ; .arch x64 ; pop Rq(reg));
+        }
         dynasm!(self.ops ; .arch x64
-            ; xor edx, edx
-            ; =>out
-            ; pop rcx
-            ; pop r15
-            ; pop r14
-            ; pop r13
-            ; pop r12
-            ; pop rbx
-            ; pop rbp
             ; ret
             ; =>over
             ; mov rsp, [r12 + layout::STACK_POINTER]
@@ -328,6 +363,7 @@ impl Assembler {
             ; mov rsi, r11
             ; mov rdx, r10
             ; mov rcx, rax
+            ; mov r8, [r12 + layout::CX]
             ; mov rax, QWORD address(thunk as *const ())
             ; call rax
             ; mov rsp, rbp
@@ -363,13 +399,15 @@ impl Assembler {
                 self.call_routine(self.routines.raise, op);
                 return;
             }
+            Detour::DivByZero(division, dst) => self.emit_div_by_zero(division, dst),
+            Detour::DivByMinusOne(division, dst) => self.emit_div_by_minus_one(division, dst),
             Detour::Load(access, dst, _) => {
-                self.emit_guest_address(access.base, access.off);
+                self.emit_guest_address(access.at);
                 self.call_access_routine(self.routines.load, &access);
                 self.copy(native(dst), R11);
             }
             Detour::Store(access, src, _) => {
-                self.emit_guest_address(access.base, access.off);
+                self.emit_guest_address(access.at);
                 match src {
                     Operand::Reg(src) => {
                         let src = self.value_of(src, R10);
@@ -382,7 +420,7 @@ impl Assembler {
                 self.call_access_routine(self.routines.store, &access);
             }
             Detour::Atomic(access, op, src) => {
-                self.emit_guest_address(access.base, access.off);
+                self.emit_guest_address(access.at);
                 let operand = self.value_of(src, R10);
                 self.copy(R10, operand);
                 self.call_access_routine(self.routines.atomic, &access);

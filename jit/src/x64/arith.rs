@@ -1,39 +1,9 @@
 //! Arithmetic.
 
-use super::asm::Assembler;
+use super::asm::{ADD, AND, Assembler, Binary, Detour, Mem, OR, Opcode, SUB, XOR};
 use super::regs::{R10, R11, RAX, RCX, RDX, native};
 use dynasmrt::{DynasmApi, DynasmLabelApi, dynasm};
 use ubpf_isa::{AluOp, Operand, Reg, Width};
-
-/// `$name dst, src` in the width, with the shortest immediate.
-macro_rules! binary {
-    ($masm:expr, $name:tt, $width:expr, $dst:expr, $src:expr) => {{
-        let dst = native($dst);
-        match ($width, $src) {
-            (width, Operand::Reg(src)) => {
-                let src = $masm.value_of(src, R11);
-                match width {
-                    Width::W32 => dynasm!($masm.ops ; .arch x64 ; $name Rd(dst), Rd(src)),
-                    Width::W64 => dynasm!($masm.ops ; .arch x64 ; $name Rq(dst), Rq(src)),
-                }
-            }
-            (width, Operand::Imm(imm)) => match (width, i8::try_from(imm)) {
-                (Width::W32, Ok(imm)) => {
-                    dynasm!($masm.ops ; .arch x64 ; $name Rd(dst), BYTE imm)
-                }
-                (Width::W32, Err(_)) => {
-                    dynasm!($masm.ops ; .arch x64 ; $name Rd(dst), DWORD imm)
-                }
-                (Width::W64, Ok(imm)) => {
-                    dynasm!($masm.ops ; .arch x64 ; $name Rq(dst), BYTE imm)
-                }
-                (Width::W64, Err(_)) => {
-                    dynasm!($masm.ops ; .arch x64 ; $name Rq(dst), DWORD imm)
-                }
-            },
-        }
-    }};
-}
 
 /// Shifts by a constant, by a register with BMI2, and by a register without.
 macro_rules! shift {
@@ -80,13 +50,17 @@ macro_rules! shift {
 }
 
 impl Assembler {
-    pub(super) fn emit_alu(&mut self, op: AluOp, width: Width, dst: Reg, src: Operand) {
+    pub(super) fn emit_alu(&mut self, op: AluOp, width: Width, dst: Reg, left: Reg, src: Operand) {
+        if self.emit_three_operands(op, width, dst, left, src) {
+            return;
+        }
+        self.copy(native(dst), native(left));
         match op {
-            AluOp::Add => binary!(self, add, width, dst, src),
-            AluOp::Sub => binary!(self, sub, width, dst, src),
-            AluOp::Or => binary!(self, or, width, dst, src),
-            AluOp::And => binary!(self, and, width, dst, src),
-            AluOp::Xor => binary!(self, xor, width, dst, src),
+            AluOp::Add => self.emit_binary(ADD, width, dst, src),
+            AluOp::Sub => self.emit_binary(SUB, width, dst, src),
+            AluOp::Or => self.emit_binary(OR, width, dst, src),
+            AluOp::And => self.emit_binary(AND, width, dst, src),
+            AluOp::Xor => self.emit_binary(XOR, width, dst, src),
             AluOp::Lsh => shift!(self, shl, shlx, width, dst, src),
             AluOp::Rsh => shift!(self, shr, shrx, width, dst, src),
             AluOp::Arsh => shift!(self, sar, sarx, width, dst, src),
@@ -95,6 +69,81 @@ impl Assembler {
             AluOp::SDiv => self.emit_div(Division { signed: true, modulo: false, width }, dst, src),
             AluOp::Mod => self.emit_div(Division { signed: false, modulo: true, width }, dst, src),
             AluOp::SMod => self.emit_div(Division { signed: true, modulo: true, width }, dst, src),
+        }
+    }
+
+    /// What there are instructions for that leave their operands alone, where that is better.
+    fn emit_three_operands(
+        &mut self,
+        op: AluOp,
+        width: Width,
+        dst: Reg,
+        left: Reg,
+        right: Operand,
+    ) -> bool {
+        let (same, dst, left) = (dst == left, native(dst), native(left));
+        let lea = match width {
+            Width::W32 => Opcode::new(0x8d),
+            Width::W64 => Opcode::new(0x8d).wide(),
+        };
+        match (op, right) {
+            (AluOp::And, Operand::Imm(0xff)) => {
+                self.with_register(Opcode::new(0xb6).escaped().byte(), dst, left);
+            }
+            (AluOp::And, Operand::Imm(0xffff)) => {
+                self.with_register(Opcode::new(0xb7).escaped(), dst, left);
+            }
+            _ if same => return false,
+            (AluOp::Add, Operand::Imm(imm)) => self.with_memory(lea, dst, Mem::at(left, imm)),
+            (AluOp::Add, Operand::Reg(right)) if right != Reg::FP => {
+                let index = Some((native(right), 0));
+                self.with_memory(lea, dst, Mem { base: left, index, disp: 0 });
+            }
+            (AluOp::Lsh, Operand::Imm(1)) => {
+                self.with_memory(lea, dst, Mem { base: left, index: Some((left, 0)), disp: 0 });
+            }
+            (AluOp::Mul, Operand::Imm(imm)) => match width {
+                Width::W32 => dynasm!(self.ops ; .arch x64 ; imul Rd(dst), Rd(left), DWORD imm),
+                Width::W64 => dynasm!(self.ops ; .arch x64 ; imul Rq(dst), Rq(left), DWORD imm),
+            },
+            (AluOp::Lsh | AluOp::Rsh | AluOp::Arsh, Operand::Reg(by))
+                if self.has_bmi2 && by != Reg::FP =>
+            {
+                let by = native(by);
+                match (op, width) {
+                    (AluOp::Lsh, Width::W32) => {
+                        dynasm!(self.ops ; .arch x64 ; shlx Rd(dst), Rd(left), Rd(by));
+                    }
+                    (AluOp::Lsh, Width::W64) => {
+                        dynasm!(self.ops ; .arch x64 ; shlx Rq(dst), Rq(left), Rq(by));
+                    }
+                    (AluOp::Rsh, Width::W32) => {
+                        dynasm!(self.ops ; .arch x64 ; shrx Rd(dst), Rd(left), Rd(by));
+                    }
+                    (AluOp::Rsh, Width::W64) => {
+                        dynasm!(self.ops ; .arch x64 ; shrx Rq(dst), Rq(left), Rq(by));
+                    }
+                    (_, Width::W32) => {
+                        dynasm!(self.ops ; .arch x64 ; sarx Rd(dst), Rd(left), Rd(by));
+                    }
+                    (_, Width::W64) => {
+                        dynasm!(self.ops ; .arch x64 ; sarx Rq(dst), Rq(left), Rq(by));
+                    }
+                }
+            }
+            _ => return false,
+        }
+        true
+    }
+
+    fn emit_binary(&mut self, op: Binary, width: Width, dst: Reg, src: Operand) {
+        let dst = native(dst);
+        match src {
+            Operand::Reg(src) => {
+                let src = self.value_of(src, R11);
+                self.with_register(Opcode::new(op.code).of(width), src, dst);
+            }
+            Operand::Imm(imm) => self.with_immediate(op.number, width, dst, imm),
         }
     }
 
@@ -145,13 +194,15 @@ impl Assembler {
                 true
             }
         };
-        let (zero, minus_one, done) = (self.new_label(), self.new_label(), self.new_label());
+        let done = self.new_label();
         if special {
+            let zero = self.detour(Detour::DivByZero(division, dst), done);
             match width {
                 Width::W32 => dynasm!(self.ops ; .arch x64 ; test r11d, r11d ; jz =>zero),
                 Width::W64 => dynasm!(self.ops ; .arch x64 ; test r11, r11 ; jz =>zero),
             }
             if signed {
+                let minus_one = self.detour(Detour::DivByMinusOne(division, dst), done);
                 match width {
                     Width::W32 => dynasm!(self.ops ; .arch x64 ; cmp r11d, BYTE -1),
                     Width::W64 => dynasm!(self.ops ; .arch x64 ; cmp r11, BYTE -1),
@@ -181,15 +232,7 @@ impl Assembler {
             self.copy(RAX, R10);
         }
         self.copy(dst, R11);
-        if special {
-            dynasm!(self.ops ; .arch x64 ; jmp =>done ; =>zero);
-            self.emit_div_by_zero(division, dst);
-            if signed {
-                dynasm!(self.ops ; .arch x64 ; jmp =>done ; =>minus_one);
-                self.emit_div_by_minus_one(division, dst);
-            }
-            dynasm!(self.ops ; .arch x64 ; =>done);
-        }
+        dynasm!(self.ops ; .arch x64 ; =>done);
     }
 
     /// Unsigned division by a constant other than 0: shifts and masks for powers of two,
@@ -254,7 +297,7 @@ impl Assembler {
     }
 
     /// The quotient is 0, the remainder what was to be divided.
-    fn emit_div_by_zero(&mut self, division: Division, dst: u8) {
+    pub(super) fn emit_div_by_zero(&mut self, division: Division, dst: u8) {
         match division {
             Division { modulo: false, .. } => {
                 dynasm!(self.ops ; .arch x64 ; xor Rd(dst), Rd(dst));
@@ -267,7 +310,7 @@ impl Assembler {
     }
 
     /// The quotient is the negative, which wraps; the remainder is 0.
-    fn emit_div_by_minus_one(&mut self, division: Division, dst: u8) {
+    pub(super) fn emit_div_by_minus_one(&mut self, division: Division, dst: u8) {
         match division {
             Division { modulo: true, .. } => {
                 dynasm!(self.ops ; .arch x64 ; xor Rd(dst), Rd(dst));
@@ -304,7 +347,7 @@ impl Reciprocal {
 
 /// Which division.
 #[derive(Clone, Copy)]
-struct Division {
+pub(super) struct Division {
     signed: bool,
     modulo: bool,
     width: Width,

@@ -1,14 +1,15 @@
 //! The assembler itself, and choices between encodings.
 
 use super::abi::NativeFrame;
-use super::regs::{R9, R11, RBP, native};
+use super::arith::Division;
+use super::buffer::{Buffer, Unreachable};
+use super::regs::{R9, R11, native};
 use crate::image::Assembled;
-use crate::masm::Access;
+use crate::masm::{Access, Plan};
 use crate::run::layout;
-use dynasmrt::x64::X64Relocation;
-use dynasmrt::{AssemblyOffset, DynamicLabel, DynasmApi, DynasmError, VecAssembler, dynasm};
+use dynasmrt::{DynamicLabel, DynasmApi, dynasm};
 use ubpf_abi::TrapKind;
-use ubpf_isa::{AtomicOp, Operand, Reg};
+use ubpf_isa::{AtomicOp, Operand, Reg, Width};
 use ubpf_vm::code::{MemMode, OpIndex};
 
 /// Bytes of code that an op takes, roughly.
@@ -16,20 +17,22 @@ const BYTES_PER_OP: usize = 12;
 
 /// An assembler for x86-64.
 pub(crate) struct Assembler {
-    pub(super) ops: VecAssembler<X64Relocation>,
-    pub(super) mode: MemMode,
+    pub(super) ops: Buffer,
+    pub(super) plan: Plan,
     pub(super) has_bmi2: bool,
     pub(super) frame: NativeFrame,
     pub(super) routines: Routines,
     pub(super) cold: Vec<Cold>,
     /// Where accesses begin that nothing checks.
     pub(super) accesses: Vec<(DynamicLabel, OpIndex)>,
+    /// Registers that some function saves because it changes them.
+    pub(super) saved: Vec<u8>,
 }
 
 /// What all functions of a program share, at its start.
 #[derive(Clone, Copy)]
 pub(super) struct Routines {
-    pub(super) trampoline: AssemblyOffset,
+    pub(super) trampoline: DynamicLabel,
     /// The run is over: leaves generated code from any depth.
     pub(super) over: DynamicLabel,
     /// Where faults land.
@@ -59,6 +62,9 @@ pub(super) enum Detour {
     Charge(i32),
     /// The end of the run.
     Raise(TrapKind, OpIndex),
+    /// A division by zero, or of the number that has no negative.
+    DivByZero(Division, u8),
+    DivByMinusOne(Division, u8),
     /// Accesses that their windows do not cover; of loads and stores, whether they are ordered.
     Load(Access, Reg, bool),
     Store(Access, Operand, bool),
@@ -73,13 +79,12 @@ impl Detour {
 }
 
 impl Assembler {
-    pub(super) fn with_mode(mode: MemMode, ops: usize) -> Self {
-        let labels = ops / 8 + 16;
-        let mut asm =
-            VecAssembler::new_with_capacity(0, ops * BYTES_PER_OP + 512, 0, 0, labels, 0, labels);
+    pub(super) fn with_plan(plan: Plan, ops: usize) -> Self {
+        let labels = ops / 4 + 32;
+        let mut asm = Buffer::with_capacity(ops * BYTES_PER_OP + 1024, labels);
         let mut label = || asm.new_dynamic_label();
         let routines = Routines {
-            trampoline: AssemblyOffset(0),
+            trampoline: label(),
             over: label(),
             landing: label(),
             raise: label(),
@@ -92,12 +97,13 @@ impl Assembler {
         };
         let mut masm = Self {
             ops: asm,
-            mode,
+            plan,
             has_bmi2: std::arch::is_x86_feature_detected!("bmi2"),
             frame: NativeFrame::EMPTY,
             routines,
             cold: Vec::new(),
             accesses: Vec::new(),
+            saved: Vec::new(),
         };
         masm.emit_routines();
         masm
@@ -112,16 +118,17 @@ impl Assembler {
         for cold in std::mem::take(&mut self.cold) {
             self.emit_cold(&cold);
         }
-        let offset = |label| self.ops.labels().resolve_dynamic(label);
-        let entries: Result<_, DynasmError> = entries.iter().map(|&label| offset(label)).collect();
-        let (entries, tail_entry) = (entries?, offset(tail_entry)?);
-        let (trampoline, landing) = (self.routines.trampoline, offset(self.routines.landing)?);
-        let accesses = self.accesses.iter().map(|&(at, op)| Ok((offset(at)?, op)));
-        let mut accesses = accesses.collect::<Result<Vec<_>, DynasmError>>()?;
-        // Those of detours come last, and lie behind everything.
+        self.emit_trampoline();
+        let finished = self.ops.finish()?;
+        let entries: Result<_, _> = entries.iter().map(|&label| finished.offset(label)).collect();
+        let (entries, tail_entry) = (entries?, finished.offset(tail_entry)?);
+        let trampoline = finished.offset(self.routines.trampoline)?;
+        let landing = finished.offset(self.routines.landing)?;
+        let accesses = self.accesses.iter().map(|&(at, op)| Ok((finished.offset(at)?, op)));
+        let mut accesses = accesses.collect::<Result<Vec<_>, Unreachable>>()?;
+        // Blocks may lie in another order than their ops.
         accesses.sort_unstable();
-        let code = self.ops.finalize()?;
-        Ok(Assembled { code, trampoline, entries, tail_entry, landing, accesses })
+        Ok(Assembled { code: finished.code, trampoline, entries, tail_entry, landing, accesses })
     }
 
     /// Sends something out of line, to come back to `back`.
@@ -134,13 +141,13 @@ impl Assembler {
     /// Moves a whole register, unless it is the same.
     pub(super) fn copy(&mut self, dst: u8, src: u8) {
         if dst != src {
-            dynasm!(self.ops ; .arch x64 ; mov Rq(dst), Rq(src));
+            self.with_register(MOV.wide(), src, dst);
         }
     }
 
     /// Whether the counter is in `r9`, rather than in the run.
     pub(super) fn counter_in_register(&self) -> bool {
-        self.mode == MemMode::Checked
+        self.plan.mode == MemMode::Checked
     }
 
     /// The register that holds an operand's value: its own, or `scratch` for `r10`.
@@ -149,18 +156,27 @@ impl Assembler {
             return native(reg);
         }
         dynasm!(self.ops ; .arch x64 ; mov Rq(scratch), rbp);
-        if self.counter_in_register() {
-            dynasm!(self.ops ; .arch x64 ; sub Rq(scratch), [r12 + layout::HOST_BASE]);
-        } else {
-            dynasm!(self.ops ; .arch x64 ; sub Rq(scratch), r9);
-        }
+        self.host_to_guest(scratch);
         scratch
+    }
+
+    /// Makes the host address in a register a guest address.
+    pub(super) fn host_to_guest(&mut self, reg: u8) {
+        if self.counter_in_register() {
+            dynasm!(self.ops ; .arch x64 ; sub Rq(reg), [r12 + layout::HOST_BASE]);
+        } else {
+            dynasm!(self.ops ; .arch x64 ; sub Rq(reg), r9);
+        }
     }
 
     /// A 64-bit constant, in the shortest way that leaves flags alone.
     pub(super) fn load_constant(&mut self, dst: u8, value: u64) {
         if let Ok(small) = u32::try_from(value) {
-            dynasm!(self.ops ; .arch x64 ; mov Rd(dst), small.cast_signed());
+            if dst >= 8 {
+                self.ops.push(0x41);
+            }
+            self.ops.push(0xb8 | dst & 7);
+            self.ops.push_i32(small.cast_signed());
         } else if let Ok(small) = i32::try_from(value.cast_signed()) {
             dynasm!(self.ops ; .arch x64 ; mov Rq(dst), DWORD small);
         } else {
@@ -169,11 +185,12 @@ impl Assembler {
     }
 }
 
-/// A memory operand: base register, index register times 1, and displacement.
+/// A memory operand: base register, index register shifted by less than 4, and displacement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Mem {
     pub(super) base: u8,
-    pub(super) index: Option<u8>,
+    /// Not `rsp`.
+    pub(super) index: Option<(u8, u8)>,
     pub(super) disp: i32,
 }
 
@@ -183,32 +200,170 @@ impl Mem {
         Self { base, index: None, disp }
     }
 
-    /// In the current frame.
-    pub(super) const fn frame(disp: i32) -> Self {
-        Self::at(RBP, disp)
-    }
-
     /// Guest memory at the offset that a register holds.
     pub(super) const fn guest(index: u8, disp: i32) -> Self {
-        Self { base: R9, index: Some(index), disp }
+        Self { base: R9, index: Some((index, 0)), disp }
     }
 
     /// Where [`R11`] points to.
     pub(super) const CHECKED: Self = Self::at(R11, 0);
 }
 
-/// An instruction with a memory operand: what stands before it, the operand, what stands behind.
+/// An instruction with a register and a memory operand, up to its immediate.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Opcode {
+    /// `0x66`, for 16-bit operands.
+    pub(super) short: bool,
+    /// Whether operands have 64 bits.
+    pub(super) wide: bool,
+    /// Whether the register is one of 8 bits.
+    pub(super) byte: bool,
+    /// Whether `0x0f` stands before the code.
+    pub(super) escaped: bool,
+    pub(super) code: u8,
+}
+
+impl Opcode {
+    /// One with 32-bit operands.
+    pub(super) const fn new(code: u8) -> Self {
+        Self { short: false, wide: false, byte: false, escaped: false, code }
+    }
+
+    pub(super) const fn short(self) -> Self {
+        Self { short: true, ..self }
+    }
+
+    pub(super) const fn wide(self) -> Self {
+        Self { wide: true, ..self }
+    }
+
+    pub(super) const fn of(self, width: Width) -> Self {
+        match width {
+            Width::W32 => self,
+            Width::W64 => self.wide(),
+        }
+    }
+
+    pub(super) const fn byte(self) -> Self {
+        Self { byte: true, ..self }
+    }
+
+    pub(super) const fn escaped(self) -> Self {
+        Self { escaped: true, ..self }
+    }
+}
+
+/// An instruction for two operands: its code with two registers, and its number in the group of
+/// those with an immediate.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Binary {
+    pub(super) code: u8,
+    pub(super) number: u8,
+}
+
+pub(super) const ADD: Binary = Binary { code: 0x01, number: 0 };
+pub(super) const OR: Binary = Binary { code: 0x09, number: 1 };
+pub(super) const AND: Binary = Binary { code: 0x21, number: 4 };
+pub(super) const SUB: Binary = Binary { code: 0x29, number: 5 };
+pub(super) const XOR: Binary = Binary { code: 0x31, number: 6 };
+pub(super) const CMP: Binary = Binary { code: 0x39, number: 7 };
+/// Moves, tests and extends.
+pub(super) const MOV: Opcode = Opcode::new(0x89);
+pub(super) const TEST: Opcode = Opcode::new(0x85);
+
+impl Assembler {
+    /// An instruction with a memory operand. dynasm cannot choose scales when it runs.
+    pub(super) fn with_memory(&mut self, opcode: Opcode, reg: u8, mem: Mem) {
+        let Opcode { short, wide, byte, escaped, code } = opcode;
+        let (index, scale) = mem.index.unwrap_or((4, 0));
+        if short {
+            self.ops.push(0x66);
+        }
+        let rex = u8::from(wide) << 3 | (reg >> 3) << 2 | (index >> 3) << 1 | mem.base >> 3;
+        if rex != 0 || byte {
+            self.ops.push(0x40 | rex);
+        }
+        if escaped {
+            self.ops.push(0x0f);
+        }
+        self.ops.push(code);
+        let (reg, index, base) = (reg & 7, index & 7, mem.base & 7);
+        let small = i8::try_from(mem.disp).ok();
+        let size = match small {
+            // With `rbp` and `r13` as base this would mean something else.
+            Some(0) if base != 5 => 0,
+            Some(_) => 1,
+            None => 2,
+        };
+        if mem.index.is_some() || base == 4 {
+            self.ops.push(size << 6 | reg << 3 | 4);
+            self.ops.push(scale << 6 | index << 3 | base);
+        } else {
+            self.ops.push(size << 6 | reg << 3 | base);
+        }
+        match (size, small) {
+            (0, _) => {}
+            (_, Some(disp)) => self.ops.push_i8(disp),
+            (_, None) => self.ops.push_i32(mem.disp),
+        }
+    }
+
+    /// An instruction with two registers, the second where others have memory. dynasm spends a
+    /// byte more on registers that it does not know.
+    pub(super) fn with_register(&mut self, opcode: Opcode, reg: u8, other: u8) {
+        let Opcode { short, wide, byte, escaped, code } = opcode;
+        if short {
+            self.ops.push(0x66);
+        }
+        let rex = u8::from(wide) << 3 | (reg >> 3) << 2 | other >> 3;
+        if rex != 0 || byte {
+            self.ops.push(0x40 | rex);
+        }
+        if escaped {
+            self.ops.push(0x0f);
+        }
+        self.ops.push(code);
+        self.ops.push(0b11 << 6 | (reg & 7) << 3 | other & 7);
+    }
+
+    /// An instruction of the first group, by its number there, with an immediate.
+    pub(super) fn with_immediate(&mut self, number: u8, width: Width, dst: u8, imm: i32) {
+        if let Ok(imm) = i8::try_from(imm) {
+            self.with_register(Opcode::new(0x83).of(width), number, dst);
+            self.ops.push_i8(imm);
+        } else {
+            self.with_register(Opcode::new(0x81).of(width), number, dst);
+            self.ops.push_i32(imm);
+        }
+    }
+
+    /// The address of a memory operand.
+    pub(super) fn lea(&mut self, dst: u8, mem: Mem) {
+        match mem {
+            Mem { base, index: None, disp: 0 } => self.copy(dst, base),
+            Mem { base, index: None, disp } if base == dst => {
+                self.with_immediate(ADD.number, Width::W64, dst, disp);
+            }
+            Mem { base, index: Some((index, 0)), disp: 0 } if base == dst => {
+                self.with_register(Opcode::new(ADD.code).wide(), index, dst);
+            }
+            Mem { base, index: Some((index, 0)), disp: 0 } if index == dst => {
+                self.with_register(Opcode::new(ADD.code).wide(), base, dst);
+            }
+            mem => self.with_memory(Opcode::new(0x8d).wide(), dst, mem),
+        }
+    }
+}
+
+/// An instruction with a memory operand without a scale: what stands before it, the operand, what
+/// stands behind.
 macro_rules! with_mem {
     ($masm:expr, $mem:expr; ($($before:tt)*) ($($after:tt)*)) => {{
         let Mem { base, index, disp } = $mem;
-        match (index, i8::try_from(disp)) {
-            (None, Ok(disp)) => dynasm!($masm.ops ; .arch x64
-                ; $($before)* [BYTE Rq(base) + disp] $($after)*),
-            (None, Err(_)) => dynasm!($masm.ops ; .arch x64
+        match index {
+            None => dynasm!($masm.ops ; .arch x64
                 ; $($before)* [DWORD Rq(base) + disp] $($after)*),
-            (Some(index), Ok(disp)) => dynasm!($masm.ops ; .arch x64
-                ; $($before)* [BYTE Rq(base) + Rq(index) + disp] $($after)*),
-            (Some(index), Err(_)) => dynasm!($masm.ops ; .arch x64
+            Some((index, _)) => dynasm!($masm.ops ; .arch x64
                 ; $($before)* [DWORD Rq(base) + Rq(index) + disp] $($after)*),
         }
     }};

@@ -1,19 +1,23 @@
 //! Moves, conversions, jumps and calls: the trait's methods.
 
-use super::asm::{Assembler, Detour, Mem, with_mem};
+use super::asm::{Assembler, CMP, Detour, MOV, Opcode, TEST, XOR};
 use super::regs::{R10, R11, native};
 use crate::image::Assembled;
-use crate::masm::{Access, Charge, Condition, Frame, MacroAssembler};
+use crate::masm::{Access, Charge, Condition, Frame, MacroAssembler, Plan};
 use crate::run::layout;
-use crate::thunks;
+use crate::values::Sum;
 use dynasmrt::{DynamicLabel, DynasmApi, DynasmLabelApi, dynasm};
 use std::error::Error;
 use ubpf_abi::TrapKind;
 use ubpf_isa::{
-    AluOp, AtomicOp, AtomicSize, CmpOp, Operand, Reg, SignExtend, Size, SwapOp, SwapWidth, Width,
+    AluOp, AtomicOp, AtomicSize, CmpOp, Operand, Pc, Reg, SignExtend, Size, SwapOp, SwapWidth,
+    Width,
 };
-use ubpf_vm::call::HelperFn;
-use ubpf_vm::code::{MemMode, OpIndex};
+use ubpf_vm::call::NativeFn;
+use ubpf_vm::code::OpIndex;
+
+/// Where outermost loops start: at multiples of so many bytes.
+const LOOP_ALIGNMENT: u8 = 32;
 
 /// Jumps when a condition of the flags holds.
 macro_rules! jump_if {
@@ -114,10 +118,7 @@ impl Assembler {
             }
             Condition::Compare { op, width, dst, src: Operand::Imm(0) } if dst != Reg::FP => {
                 let dst = native(dst);
-                match width {
-                    Width::W32 => dynasm!(self.ops ; .arch x64 ; test Rd(dst), Rd(dst)),
-                    Width::W64 => dynasm!(self.ops ; .arch x64 ; test Rq(dst), Rq(dst)),
-                }
+                self.with_register(TEST.of(width), dst, dst);
                 When::holds(op)
             }
             Condition::Compare { op, width, dst, src } => {
@@ -125,19 +126,15 @@ impl Assembler {
                 match (width, src) {
                     (width, Operand::Reg(src)) => {
                         let src = self.value_of(src, R11);
-                        match width {
-                            Width::W32 => dynasm!(self.ops ; .arch x64 ; cmp Rd(left), Rd(src)),
-                            Width::W64 => dynasm!(self.ops ; .arch x64 ; cmp Rq(left), Rq(src)),
-                        }
+                        self.with_register(Opcode::new(CMP.code).of(width), src, left);
                     }
-                    (Width::W32, Operand::Imm(imm)) => {
-                        dynasm!(self.ops ; .arch x64 ; cmp Rd(left), DWORD imm);
-                    }
-                    (Width::W64, Operand::Imm(imm)) => {
-                        dynasm!(self.ops ; .arch x64 ; cmp Rq(left), DWORD imm);
-                    }
+                    (width, Operand::Imm(imm)) => self.with_immediate(CMP.number, width, left, imm),
                 }
                 When::holds(op)
+            }
+            Condition::Masked { width, reg, imm, zero } => {
+                self.test(width, reg, Operand::Imm(imm));
+                if zero { When::Equal } else { When::NotEqual }
             }
             Condition::Exhausted => {
                 let iterations = self.frame.iterations();
@@ -152,10 +149,7 @@ impl Assembler {
         match (width, src) {
             (width, Operand::Reg(src)) => {
                 let src = self.value_of(src, R11);
-                match width {
-                    Width::W32 => dynasm!(self.ops ; .arch x64 ; test Rd(left), Rd(src)),
-                    Width::W64 => dynasm!(self.ops ; .arch x64 ; test Rq(left), Rq(src)),
-                }
+                self.with_register(TEST.of(width), src, left);
             }
             (Width::W32, Operand::Imm(imm)) => {
                 dynasm!(self.ops ; .arch x64 ; test Rd(left), DWORD imm);
@@ -171,8 +165,8 @@ impl MacroAssembler for Assembler {
     type Label = DynamicLabel;
     type Output = Result<Assembled, Box<dyn Error + Send + Sync>>;
 
-    fn new(mode: MemMode, ops: usize) -> Self {
-        Self::with_mode(mode, ops)
+    fn new(plan: Plan, ops: usize) -> Self {
+        Self::with_plan(plan, ops)
     }
 
     fn finish(self, entries: &[DynamicLabel], tail_entry: DynamicLabel) -> Self::Output {
@@ -196,8 +190,8 @@ impl MacroAssembler for Assembler {
         dynasm!(self.ops ; .arch x64 ; ret);
     }
 
-    fn alu(&mut self, op: AluOp, width: Width, dst: Reg, src: Operand) {
-        self.emit_alu(op, width, dst, src);
+    fn alu(&mut self, op: AluOp, width: Width, dst: Reg, left: Reg, right: Operand) {
+        self.emit_alu(op, width, dst, left, right);
     }
 
     fn neg(&mut self, width: Width, dst: Reg) {
@@ -217,7 +211,7 @@ impl MacroAssembler for Assembler {
             }
             (Width::W32, Operand::Reg(src)) => {
                 let src = self.value_of(src, R11);
-                dynasm!(self.ops ; .arch x64 ; mov Rd(dst), Rd(src));
+                self.with_register(MOV, src, dst);
             }
             (Width::W64, Operand::Reg(src)) => {
                 let src = self.value_of(src, dst);
@@ -272,25 +266,36 @@ impl MacroAssembler for Assembler {
     }
 
     fn constant(&mut self, dst: Reg, value: u64) {
-        self.load_constant(native(dst), value);
-    }
-
-    fn sum(&mut self, dst: Reg, base: Reg, addend: Operand) {
-        let (dst, base) = (native(dst), native(base));
-        match addend {
-            Operand::Imm(imm) => with_mem!(self, Mem::at(base, imm); (lea Rq(dst),) ()),
-            Operand::Reg(index) => {
-                let mem = Mem { base, index: Some(native(index)), disp: 0 };
-                with_mem!(self, mem; (lea Rq(dst),) ());
-            }
+        let dst = native(dst);
+        if value == 0 {
+            self.with_register(Opcode::new(XOR.code), dst, dst);
+        } else {
+            self.load_constant(dst, value);
         }
     }
 
-    fn rotate(&mut self, width: Width, dst: Reg, by: u32) {
-        let dst = native(dst);
+    fn sum(&mut self, dst: Reg, sum: Sum) {
+        self.emit_sum(native(dst), sum);
+    }
+
+    fn rotate(&mut self, width: Width, dst: Reg, src: Reg, by: u32) {
+        let (dst, src) = (native(dst), native(src));
+        let (left, right) = (by as i8, (width.bits() - by) as i8);
         match width {
-            Width::W32 => dynasm!(self.ops ; .arch x64 ; rol Rd(dst), BYTE by as i8),
-            Width::W64 => dynasm!(self.ops ; .arch x64 ; rol Rq(dst), BYTE by as i8),
+            Width::W32 if dst == src => dynasm!(self.ops ; .arch x64 ; rol Rd(dst), BYTE left),
+            Width::W64 if dst == src => dynasm!(self.ops ; .arch x64 ; rol Rq(dst), BYTE left),
+            Width::W32 if self.has_bmi2 => {
+                dynasm!(self.ops ; .arch x64 ; rorx Rd(dst), Rd(src), BYTE right);
+            }
+            Width::W64 if self.has_bmi2 => {
+                dynasm!(self.ops ; .arch x64 ; rorx Rq(dst), Rq(src), BYTE right);
+            }
+            Width::W32 => {
+                dynasm!(self.ops ; .arch x64 ; mov Rd(dst), Rd(src) ; rol Rd(dst), BYTE left);
+            }
+            Width::W64 => {
+                dynasm!(self.ops ; .arch x64 ; mov Rq(dst), Rq(src) ; rol Rq(dst), BYTE left);
+            }
         }
     }
 
@@ -331,8 +336,9 @@ impl MacroAssembler for Assembler {
         }
     }
 
-    fn branch(&mut self, condition: Condition, target: DynamicLabel, charge: Charge) {
+    fn branch(&mut self, condition: Condition, holds: bool, target: DynamicLabel, charge: Charge) {
         let when = self.compare(condition);
+        let when = if holds { when } else { when.negated() };
         match charge {
             Charge::Ahead(0) => jump_if!(self, when, target),
             Charge::Ahead(cost) => {
@@ -352,16 +358,20 @@ impl MacroAssembler for Assembler {
         }
     }
 
-    fn call_helper(&mut self, op: OpIndex, body: HelperFn) {
-        self.call_thunk(thunks::helper, op, body);
+    fn call_helper(&mut self, op: OpIndex, pc: Pc, native: Option<NativeFn>) {
+        self.call_thunk(op, pc, native);
     }
 
-    fn call_subprog(&mut self, op: OpIndex, target: DynamicLabel, images_change: bool) {
-        self.call_function(op, target, images_change);
+    fn align(&mut self) {
+        self.ops.pad(LOOP_ALIGNMENT);
     }
 
-    fn call_reg(&mut self, op: OpIndex, target: Reg, images_change: bool) {
-        self.call_through(op, target, images_change);
+    fn call_subprog(&mut self, op: OpIndex, target: DynamicLabel, framed: bool) {
+        self.call_function(op, target, framed);
+    }
+
+    fn call_reg(&mut self, op: OpIndex, target: Reg) {
+        self.call_through(op, target);
     }
 
     fn tail_call(&mut self, op: OpIndex) {

@@ -8,20 +8,21 @@
 //! | caged | `[r9 + r11 + off]` | `mov r11d, base` |
 //! | proved | `[r9 + base + off]` | nothing |
 //!
-//! What was not proved is checked in code of every mode. Accesses relative to `r10` need none of this: the register holds a host address, and that
-//! they stay in the frame is seen here.
+//! What was not proved is checked in code of every mode. Accesses relative to `r10` need none of
+//! this: the register holds a host address, and that they stay in the frame is seen here.
 
-use super::asm::{Assembler, Detour, Mem, with_mem};
-use super::regs::{R10, R11, RAX, native};
+use super::asm::{Assembler, Detour, MOV, Mem, Opcode, with_mem};
+use super::regs::{R10, R11, RAX, RBP, any_native, native};
 use crate::masm;
 use crate::run::layout;
+use crate::values::Sum;
 use crate::window::{Window, Windows, limit_index};
 use core::mem::offset_of;
 use dynasmrt::{DynamicLabel, DynasmApi, DynasmLabelApi, dynasm};
 use ubpf_abi::Access;
 use ubpf_abi::limits::STACK_BYTES;
 use ubpf_isa::{AtomicOp, AtomicSize, Operand, Reg, Size};
-use ubpf_vm::code::{MemMode, OpIndex};
+use ubpf_vm::code::{MemAccess, MemMode, OpIndex};
 
 /// Where an access goes.
 enum Located {
@@ -34,26 +35,45 @@ enum Located {
 }
 
 /// Whether an access relative to `r10` stays in the frame.
-fn in_frame(off: i16, size: Size) -> bool {
-    let (off, size) = (i32::from(off), size.bytes().cast_signed());
-    off >= -STACK_BYTES.cast_signed() && off + size <= 0
+fn in_frame(off: i32, size: Size) -> bool {
+    let size = size.bytes().cast_signed();
+    off >= -STACK_BYTES.cast_signed() && off.saturating_add(size) <= 0
+}
+
+/// A sum as a memory operand, where `r10` stands for the host address that its register holds.
+fn host(sum: Sum) -> Mem {
+    let base = sum.base.map_or(RBP, any_native);
+    Mem { base, index: sum.index.map(|(reg, scale)| (native(reg), scale)), disp: sum.disp }
 }
 
 impl Assembler {
     fn locate(&mut self, access: &masm::Access, size: Size, kind: Access, what: Detour) -> Located {
-        let masm::Access { base, off, place, .. } = *access;
-        let disp = i32::from(off);
+        let masm::Access { at, narrow, place, .. } = *access;
+        let (base, disp) = (at.base.unwrap_or(Reg::FP), at.disp);
         let atomic = matches!(what, Detour::Atomic(..));
         let aligned = disp % size.bytes().cast_signed() == 0;
-        let direct = in_frame(off, size) && (aligned || !atomic);
-        let mode = if access.trusted { self.mode } else { MemMode::Checked };
-        if base == Reg::FP && (mode != MemMode::Checked || direct) {
-            return Located::At(Mem::frame(disp));
+        let direct = in_frame(disp, size) && (aligned || !atomic);
+        let checked = access.trusted != MemAccess::Trusted;
+        let in_place = match self.plan.mode {
+            MemMode::Proved if !checked => true,
+            _ => direct && at.index.is_none(),
+        };
+        if base == Reg::FP && in_place {
+            return Located::At(host(at));
         }
-        match mode {
+        match self.plan.mode {
+            // There are no windows, for what this is about would not be in them.
+            MemMode::Proved | MemMode::Caged if checked => {
+                let back = self.ops.new_dynamic_label();
+                let detour = self.detour(what, back);
+                dynasm!(self.ops ; .arch x64 ; jmp =>detour);
+                Located::Never(back)
+            }
             MemMode::Proved => Located::At(Mem::guest(native(base), disp)),
+            MemMode::Caged if narrow => Located::At(Mem::guest(native(base), disp)),
             MemMode::Caged => {
-                dynasm!(self.ops ; .arch x64 ; mov r11d, Rd(native(base)));
+                let base = self.value_of(base, R11);
+                self.with_register(MOV, base, R11);
                 Located::At(Mem::guest(R11, disp))
             }
             MemMode::Checked => {
@@ -63,7 +83,7 @@ impl Assembler {
                     dynasm!(self.ops ; .arch x64 ; jmp =>detour);
                     return Located::Never(back);
                 }
-                self.emit_guest_address(base, off);
+                self.emit_guest_address(at);
                 if atomic {
                     dynasm!(self.ops ; .arch x64
                         ; test r11b, (size.bytes() - 1) as i8
@@ -88,12 +108,30 @@ impl Assembler {
     }
 
     /// Puts the guest address of an access into `r11`.
-    pub(super) fn emit_guest_address(&mut self, base: Reg, off: i16) {
-        let base = self.value_of(base, R11);
-        if off == 0 {
-            self.copy(R11, base);
-        } else {
-            with_mem!(self, Mem::at(base, off.into()); (lea r11,) ());
+    pub(super) fn emit_guest_address(&mut self, at: Sum) {
+        self.emit_sum(R11, at);
+    }
+
+    /// Puts a sum into a register.
+    pub(super) fn emit_sum(&mut self, dst: u8, sum: Sum) {
+        match sum {
+            Sum { base: Some(_), .. } => {
+                self.lea(dst, host(sum));
+                if sum.base == Some(Reg::FP) {
+                    self.host_to_guest(dst);
+                }
+            }
+            Sum { base: None, index: Some((index, scale)), disp } => {
+                let index = native(index);
+                self.copy(dst, index);
+                if scale > 0 {
+                    dynasm!(self.ops ; .arch x64 ; shl Rq(dst), BYTE scale as i8);
+                }
+                self.lea(dst, Mem::at(dst, disp));
+            }
+            Sum { base: None, index: None, disp } => {
+                self.load_constant(dst, i64::from(disp).cast_unsigned());
+            }
         }
     }
 
@@ -101,7 +139,7 @@ impl Assembler {
     fn access(&mut self, op: OpIndex, located: Located, emit: impl FnOnce(&mut Self, Mem)) {
         match located {
             Located::At(mem) => {
-                if self.mode != MemMode::Checked {
+                if self.plan.mode != MemMode::Checked {
                     let here = self.ops.new_dynamic_label();
                     dynasm!(self.ops ; .arch x64 ; =>here);
                     self.accesses.push((here, op));
@@ -127,15 +165,16 @@ impl Assembler {
         let what = Detour::Load(*access, dst, ordered);
         let located = self.locate(access, size, Access::Read, what);
         let dst = native(dst);
-        self.access(access.op, located, |masm, mem| match (size, signed) {
-            (Size::B, false) => with_mem!(masm, mem; (movzx Rd(dst), BYTE) ()),
-            (Size::H, false) => with_mem!(masm, mem; (movzx Rd(dst), WORD) ()),
-            (Size::W, false) => with_mem!(masm, mem; (mov Rd(dst),) ()),
-            (Size::B, true) => with_mem!(masm, mem; (movsx Rq(dst), BYTE) ()),
-            (Size::H, true) => with_mem!(masm, mem; (movsx Rq(dst), WORD) ()),
-            (Size::W, true) => with_mem!(masm, mem; (movsxd Rq(dst), DWORD) ()),
-            (Size::Dw, _) => with_mem!(masm, mem; (mov Rq(dst),) ()),
-        });
+        let opcode = match (size, signed) {
+            (Size::B, false) => Opcode::new(0xb6).escaped(),
+            (Size::H, false) => Opcode::new(0xb7).escaped(),
+            (Size::W, false) => Opcode::new(0x8b),
+            (Size::B, true) => Opcode::new(0xbe).escaped().wide(),
+            (Size::H, true) => Opcode::new(0xbf).escaped().wide(),
+            (Size::W, true) => Opcode::new(0x63).wide(),
+            (Size::Dw, _) => Opcode::new(0x8b).wide(),
+        };
+        self.access(access.op, located, |masm, mem| masm.with_memory(opcode, dst, mem));
     }
 
     pub(super) fn emit_store(
@@ -150,18 +189,31 @@ impl Assembler {
         self.access(access.op, located, |masm, mem| match src {
             Operand::Reg(src) => {
                 let src = masm.value_of(src, R10);
-                match size {
-                    Size::B => with_mem!(masm, mem; (mov) (, Rb(src))),
-                    Size::H => with_mem!(masm, mem; (mov) (, Rw(src))),
-                    Size::W => with_mem!(masm, mem; (mov) (, Rd(src))),
-                    Size::Dw => with_mem!(masm, mem; (mov) (, Rq(src))),
-                }
+                let opcode = match size {
+                    Size::B => Opcode::new(0x88).byte(),
+                    Size::H => Opcode::new(0x89).short(),
+                    Size::W => Opcode::new(0x89),
+                    Size::Dw => Opcode::new(0x89).wide(),
+                };
+                masm.with_memory(opcode, src, mem);
             }
             Operand::Imm(imm) => match size {
-                Size::B => with_mem!(masm, mem; (mov BYTE) (, imm as i8)),
-                Size::H => with_mem!(masm, mem; (mov WORD) (, imm as i16)),
-                Size::W => with_mem!(masm, mem; (mov DWORD) (, imm)),
-                Size::Dw => with_mem!(masm, mem; (mov QWORD) (, imm)),
+                Size::B => {
+                    masm.with_memory(Opcode::new(0xc6), 0, mem);
+                    masm.ops.push_i8(imm as i8);
+                }
+                Size::H => {
+                    masm.with_memory(Opcode::new(0xc7).short(), 0, mem);
+                    masm.ops.push_i16(imm as i16);
+                }
+                Size::W => {
+                    masm.with_memory(Opcode::new(0xc7), 0, mem);
+                    masm.ops.push_i32(imm);
+                }
+                Size::Dw => {
+                    masm.with_memory(Opcode::new(0xc7).wide(), 0, mem);
+                    masm.ops.push_i32(imm);
+                }
             },
         });
     }
@@ -220,22 +272,21 @@ impl Assembler {
     /// The operations that the machine cannot do and give the old value back.
     fn emit_compare_exchange_loop(&mut self, mem: Mem, op: AtomicOp, size: AtomicSize, src: u8) {
         if mem != Mem::CHECKED {
-            with_mem!(self, mem; (lea r11,) ());
+            self.lea(R11, mem);
         }
-        if self.counter_in_register() {
-            dynasm!(self.ops ; .arch x64 ; mov [r12 + layout::COUNTER], r9);
-        }
+        self.spill_counter();
         dynasm!(self.ops ; .arch x64 ; mov r10, rax);
         let operand = if src == RAX { R10 } else { src };
+        let again = self.ops.new_dynamic_label();
         macro_rules! exchange {
             ($name:tt, $family:ident, $acc:ident, $new:ident) => {
                 dynasm!(self.ops ; .arch x64
                     ; mov $acc, [r11]
-                    ; again:
+                    ; =>again
                     ; mov $new, $acc
                     ; $name $new, $family(operand)
                     ; lock cmpxchg [r11], $new
-                    ; jne <again
+                    ; jne =>again
                 )
             };
         }

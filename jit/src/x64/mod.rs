@@ -3,6 +3,7 @@
 //! | file | what |
 //! | --- | --- |
 //! | `regs` | which register is which |
+//! | `buffer` | bytes, labels, and the sizes of jumps |
 //! | `asm` | the assembler itself, and choices between encodings |
 //! | `masm` | moves, conversions, jumps and calls: the trait's methods |
 //! | `arith` | arithmetic |
@@ -14,6 +15,7 @@
 mod abi;
 mod arith;
 mod asm;
+mod buffer;
 mod masm;
 mod memory;
 mod regs;

@@ -53,6 +53,7 @@
 
 pub mod arg;
 mod body;
+mod native;
 pub mod ret;
 
 pub use arg::{
@@ -63,6 +64,7 @@ pub use arg::{
     SpinLock, StackPtr, TcpSock, Timer, Unaligned, Unchecked, XdpSock,
 };
 pub use body::{ArgList, HelperBody, args_of, invoke, ret_of, signature_of, version};
+pub use native::{Answer, NativeFn, answer};
 pub use ret::{
     Acquired, AllocatedMem, BtfObject, BtfStruct, DynptrSlice, Fail, HelperRet, IntFail,
     KptrObject, MapValue, MemOrBtf, SizedMem, Void,
@@ -101,6 +103,17 @@ pub trait Guest {
     /// # Errors
     /// The trap that ended it.
     fn call(&mut self, cx: GuestCall<'_>, func: u64, args: [u64; 5]) -> Result<u64, Trap>;
+
+    /// A [`NativeFn`] trapped. Engines that call those remember why.
+    fn trapped(&mut self, trap: Trap) {
+        let _ = trap;
+    }
+
+    /// A [`NativeFn`] panicked. Engines that call those let the panic go on outside generated
+    /// code.
+    fn panicked(&mut self, payload: Box<dyn std::any::Any + Send>) {
+        drop(payload);
+    }
 }
 
 /// The parts of a [`CallCx`] that a callback runs with.
@@ -168,6 +181,21 @@ macro_rules! helper {
             body: Some(|cx: &mut $crate::call::CallCx<'_>, regs: [u64; 5]| {
                 $crate::call::invoke($func, ID, cx, regs)
             }),
+            native: {
+                extern "C" fn native(
+                    r1: u64,
+                    r2: u64,
+                    r3: u64,
+                    r4: u64,
+                    r5: u64,
+                    cx: &mut $crate::call::CallCx<'_>,
+                ) -> $crate::call::Answer {
+                    $crate::call::answer(cx, |cx| {
+                        $crate::call::invoke($func, ID, cx, [r1, r2, r3, r4, r5])
+                    })
+                }
+                Some(native)
+            },
         }
     }};
 }
@@ -202,6 +230,7 @@ macro_rules! describe {
                 )
             },
             body: None,
+            native: None,
         }
     };
 }

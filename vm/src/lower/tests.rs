@@ -104,7 +104,7 @@ fn missing_things_are_harmless_only_where_programs_may_ask_first() {
 
     let ret = ubpf_abi::helper::Ret::new(ubpf_abi::helper::RetKind::Scalar);
     let decl = HelperDecl::new(HelperId(7), "described", "", Version::new(6, 1), &[], ret);
-    host.registry.add_helper(HelperDef { decl, body: None });
+    host.registry.add_helper(HelperDef { decl, body: None, native: None });
     let error = host.lower(program("call 7\nexit")).map(|_| ()).unwrap_err();
     assert_eq!(error, LowerErrorKind::HelperWithoutBody { id: HelperId(7), name: "described" });
 }

@@ -1,0 +1,171 @@
+//! In which order blocks lie in memory.
+//!
+//! The program's, for compilers put blocks in order, but that what lies outside a loop does not
+//! stand in its way. Jumps to jumps lead to their end.
+
+use crate::blocks::{Block, BlockId, Blocks, End};
+
+/// The order of a program's blocks.
+pub(crate) struct Layout {
+    pub(crate) order: Vec<BlockId>,
+    /// Loops around each block.
+    depth: Vec<u8>,
+}
+
+impl Layout {
+    /// The program's own order.
+    pub(crate) fn as_written(blocks: &Blocks) -> Self {
+        let order = blocks.iter().map(|(id, _)| id).collect();
+        Self { order, depth: vec![0; blocks.len()] }
+    }
+
+    /// An order by loops. The blocks of a function stay together, its entry first; those that
+    /// only jump are left out.
+    pub(crate) fn by_loops(blocks: &Blocks) -> Self {
+        let mut layout = Self { order: Vec::with_capacity(blocks.len()), depth: depths(blocks) };
+        let left_out = |(id, block): (BlockId, &Block)| {
+            blocks.only_jumps(id) && !block.follows_call && !in_circle(blocks, id)
+        };
+        let mut placed: Vec<bool> = blocks.iter().map(left_out).collect();
+        for (id, _) in blocks.iter() {
+            let mut next = (!placed[id.index()]).then_some(id);
+            while let Some(at) = next {
+                placed[at.index()] = true;
+                layout.order.push(at);
+                next = layout.follower(blocks, at, &placed);
+            }
+        }
+        layout
+    }
+
+    /// The block to put behind another one: what followed it in the program, unless the jump at
+    /// its end leads deeper into loops.
+    fn follower(&self, blocks: &Blocks, at: BlockId, placed: &[bool]) -> Option<BlockId> {
+        let unplaced = |id: BlockId| {
+            let free = placed.get(id.index()).is_some_and(|placed| !placed);
+            (free && !blocks.get(id).is_entry).then_some(id)
+        };
+        let end = blocks.get(at).end;
+        let next = match end {
+            End::Fall | End::Branch(_) => unplaced(blocks.destination(at.next())),
+            End::Call | End::Jump(_) | End::Leave => unplaced(at.next()),
+        };
+        let to = match end {
+            End::Branch(to) | End::Jump(to) => unplaced(blocks.destination(to)),
+            End::Fall | End::Call | End::Leave => None,
+        };
+        match (next, to) {
+            (Some(next), Some(to)) if self.depth(to) > self.depth(next) => Some(to),
+            (next, to) => next.or(to),
+        }
+    }
+
+    fn depth(&self, id: BlockId) -> u8 {
+        self.depth[id.index()]
+    }
+
+    /// Whether loops begin at a block that lies behind another one.
+    pub(crate) fn begins_loops(&self, id: BlockId, before: Option<BlockId>) -> bool {
+        self.depth(id) > 0 && before.is_some_and(|before| self.depth(before) == 0)
+    }
+}
+
+/// Whether jumps from a block that only jumps never get anywhere else.
+fn in_circle(blocks: &Blocks, id: BlockId) -> bool {
+    blocks.only_jumps(blocks.destination(id))
+}
+
+/// Loops around each block: of each jump back those blocks between its target and itself from
+/// which it can be reached. Where loops are nested too deeply for that to be cheap, all between.
+fn depths(blocks: &Blocks) -> Vec<u8> {
+    let mut depths = Depths {
+        depth: vec![0; blocks.len()],
+        seen: vec![BlockId(0); blocks.len()],
+        steps: 16 * blocks.len() + 64,
+    };
+    let before = predecessors(blocks);
+    // Jumps back to one block make one loop.
+    let mut back: Vec<(BlockId, BlockId)> = blocks
+        .iter()
+        .filter_map(|(id, block)| match block.end {
+            End::Jump(to) | End::Branch(to) if to <= id => Some((to, id)),
+            _ => None,
+        })
+        .collect();
+    back.sort_unstable();
+    for jumps in back.chunk_by(|one, other| one.0 == other.0) {
+        depths.add(jumps, &before);
+    }
+    depths.depth
+}
+
+struct Depths {
+    depth: Vec<u8>,
+    /// Behind the head of the last loop that each block was found in.
+    seen: Vec<BlockId>,
+    /// Steps that may still be taken.
+    steps: usize,
+}
+
+impl Depths {
+    /// Adds the loop of jumps back to one block.
+    fn add(&mut self, jumps: &[(BlockId, BlockId)], before: &Predecessors) {
+        let (Some(&(head, _)), Some(&(_, last))) = (jumps.first(), jumps.last()) else { return };
+        let mark = head.next();
+        let mut pending: Vec<BlockId> = jumps.iter().map(|&(_, from)| from).collect();
+        while let Some(id) = pending.pop() {
+            if id < head || id > last || self.seen[id.index()] == mark {
+                continue;
+            }
+            if self.steps == 0 {
+                return;
+            }
+            self.steps -= 1;
+            self.seen[id.index()] = mark;
+            self.depth[id.index()] = self.depth[id.index()].saturating_add(1);
+            if id != head {
+                pending.extend(before.of(id));
+            }
+        }
+    }
+}
+
+/// From where control gets to each block.
+struct Predecessors {
+    starts: Vec<u32>,
+    list: Vec<BlockId>,
+}
+
+impl Predecessors {
+    fn of(&self, id: BlockId) -> impl Iterator<Item = BlockId> {
+        let (from, to) = (self.starts[id.index()], self.starts[id.index() + 1]);
+        self.list[from as usize..to as usize].iter().copied()
+    }
+}
+
+fn predecessors(blocks: &Blocks) -> Predecessors {
+    let edges = |each: &mut dyn FnMut(BlockId, BlockId)| {
+        for (id, block) in blocks.iter() {
+            if let End::Jump(to) | End::Branch(to) = block.end {
+                each(id, to);
+            }
+            if let End::Fall | End::Branch(_) | End::Call = block.end
+                && id.next().index() < blocks.len()
+            {
+                each(id, id.next());
+            }
+        }
+    };
+    let mut starts = vec![0_u32; blocks.len() + 1];
+    edges(&mut |_, to| starts[to.index() + 1] += 1);
+    for index in 0..blocks.len() {
+        starts[index + 1] += starts[index];
+    }
+    let mut next = starts.clone();
+    let mut list = vec![BlockId(0); starts[blocks.len()] as usize];
+    edges(&mut |from, to| {
+        list[next[to.index()] as usize] = from;
+        next[to.index()] += 1;
+    });
+    Predecessors { starts, list }
+}
