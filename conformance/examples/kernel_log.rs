@@ -2,7 +2,7 @@
 //! `cargo run -p ubpf-conformance --example kernel_log -- OBJECT PROGRAM`.
 
 use std::error::Error;
-use ubpf_conformance::kernel::{KernelWorld, LogLevel};
+use ubpf_conformance::kernel::{KernelWorld, LogLevel, WorldError};
 use ubpf_loader::{LoadOptions, btf, btf_source, find_program, link, load};
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -18,7 +18,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         .or_else(|_| KernelWorld::create(&object.maps, None))?;
     match world.load(&program, LogLevel::Full) {
         Ok(loaded) => println!("{}", loaded.log()),
-        Err(refused) => println!("{refused}"),
+        Err(WorldError::Prog(refused)) => println!("{}", refused.log),
+        Err(error) => return Err(error.into()),
     }
     Ok(())
 }

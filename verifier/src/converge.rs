@@ -4,7 +4,9 @@
 //! did. Counters would keep them apart for ever, so numbers that differ and do not matter are
 //! given up.
 
-use crate::state::{IterState, Number, Object, Pointer, PtrTo, Reg, State};
+use crate::Options;
+use crate::prune::{Ids, is_same_number};
+use crate::state::{IterState, Object, Pointer, PtrTo, Reg, State};
 use crate::trail::Places;
 use ubpf_isa::Reg as Name;
 
@@ -22,35 +24,35 @@ pub fn may_give_more(state: &State) -> bool {
 }
 
 /// Gives up the numbers of `state` that differ from `earlier`, but for those that `precise` says
-/// mattered. Both are at the same place with the same callers.
-pub fn widen(state: &mut State, earlier: &State, precise: &Places) {
-    for depth in 0..state.depth().min(earlier.depth()) {
+/// mattered. Both are at the same place with the same callers. `ids` is scratch space.
+pub fn widen(
+    options: &Options,
+    ids: &mut Ids,
+    state: &mut State,
+    earlier: &State,
+    precise: &Places,
+) {
+    ids.clear();
+    for depth in (0..state.depth().min(earlier.depth())).rev() {
         let Ok(at) = u8::try_from(depth) else { return };
-        let matters = precise.frames.get(depth).copied().unwrap_or_default();
+        let matters = precise.frame(depth);
         let old = earlier.frame_at(at);
         let now = state.frame_at_mut(at);
+        let mut widen_one = |now: &mut Reg, old: &Reg| {
+            if let (Reg::Number(n), Reg::Number(o)) = (&*now, old)
+                && !is_same_number(options, ids, o, n)
+            {
+                *now = Reg::UNKNOWN;
+            }
+        };
         for reg in Name::all().filter(|&r| !matters.regs.contains(r)) {
             widen_one(&mut now.regs[reg.index()], &old.regs[reg.index()]);
         }
         let slots = now.stack.slots_mut().iter_mut().zip(old.stack.slots()).enumerate();
-        for (n, (now, old)) in slots.filter(|(n, _)| matters.slots & 1 << n == 0) {
-            debug_assert!(n < 64, "a stack has 64 slots");
+        for (_, (now, old)) in slots.filter(|(n, _)| matters.slots & 1 << n == 0) {
             if now.spill_bytes() > 0 && old.spill_bytes() > 0 {
                 widen_one(&mut now.reg, &old.reg);
             }
         }
     }
-}
-
-fn widen_one(now: &mut Reg, old: &Reg) {
-    if let (Reg::Number(n), Reg::Number(o)) = (&*now, old)
-        && !same(n, o)
-    {
-        *now = Reg::UNKNOWN;
-    }
-}
-
-/// The same number, as far as is known, tied to the same others or to none.
-fn same(a: &Number, b: &Number) -> bool {
-    a.value == b.value && a.link.is_some() == b.link.is_some()
 }

@@ -2,7 +2,7 @@
 
 use crate::Options;
 use crate::cfg::Cfg;
-use crate::liveness::Liveness;
+use crate::liveness::LiveRegs;
 use crate::maps::Fields;
 use crate::reason::Reason;
 use crate::state::{MapRef, Pointer, PtrTo};
@@ -27,7 +27,7 @@ pub struct Cx<'a> {
     /// Its control-flow graph.
     pub cfg: &'a Cfg,
     /// Which registers matter where.
-    pub live: &'a Liveness,
+    pub live: &'a LiveRegs,
     /// The host it is meant for.
     pub platform: &'a dyn Platform,
     /// Its type.

@@ -93,13 +93,12 @@ fn judge(
     maps::check(program, &text, &fields)?;
     let exception = exception::callback(program).map_err(Rejection::whole)?;
     let exception = exception.and_then(|start| text.subprog_starting(start));
-    let cfg =
-        cfg::Cfg::build(&text, exception, &program.externs, options.loops_allowed(), platform)?;
+    let cfg = cfg::Cfg::build(program, &text, exception, options.loops_allowed(), platform)?;
     let Some(decl) = platform.prog_type(program.prog_type) else {
         return Err(Rejection::whole(Reason::Unsupported("this program type")));
     };
     let target = typed::target::resolve(program, platform, options).map_err(Rejection::whole)?;
-    let live = liveness::Liveness::compute(&text);
+    let live = liveness::LiveRegs::compute(program, &text, &cfg, platform);
     let target = target.as_ref();
     let cx = cx::Cx {
         program,

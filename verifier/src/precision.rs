@@ -2,219 +2,322 @@
 //!
 //! A state can stand for another only if the numbers that matter agree; most do not matter. When
 //! an instruction's safety depends on a number, the walk goes back over the trail to where
-//! that number came from, and marks it in every checkpoint on the way.
+//! that number came from, and marks it in every checkpoint on the way. Where it cannot be told
+//! where a number came from, all numbers on the path are taken to matter.
 
 use crate::cx::Cx;
-use crate::explore::Checkpoint;
-use crate::state::Reg;
-use crate::trail::{FramePlaces, Places, SegmentId, Trail, TrailStep};
-use crate::transfer::StackTouch;
+use crate::explore::kept::Kept;
+use crate::state::{Reg, State};
+use crate::trail::{CheckpointId, FramePlaces, Note, Places, SegmentId, Trail, TrailStep};
+use ubpf_abi::limits::MAX_CALL_FRAMES;
 use ubpf_isa::{CallTarget, Insn, Operand, Reg as Name, RegSet};
 
-/// Marks `wanted`, places of the state at the end of `segment`, and everything they were
-/// computed from; whether that marked anything new.
+/// Numbers of a state that decided about something.
+#[derive(Clone, Copy, Debug)]
+pub struct Wanted {
+    /// By frame.
+    frames: [FramePlaces; MAX_CALL_FRAMES],
+    /// Depth of the running frame.
+    depth: usize,
+}
+
+impl Wanted {
+    /// Nothing, in a state whose running frame is at `depth`.
+    #[must_use]
+    pub const fn new(depth: usize) -> Self {
+        let nothing = FramePlaces { regs: RegSet::EMPTY, slots: 0 };
+        Self { frames: [nothing; MAX_CALL_FRAMES], depth }
+    }
+
+    /// These places.
+    #[must_use]
+    pub fn all(depth: usize, places: &Places) -> Self {
+        let mut wanted = Self::new(depth);
+        for (mine, places) in wanted.frames.iter_mut().zip(&places.frames).take(depth + 1) {
+            *mine = *places;
+        }
+        wanted
+    }
+
+    /// The places of one frame.
+    pub fn frame_mut(&mut self, depth: usize) -> &mut FramePlaces {
+        &mut self.frames[depth.min(MAX_CALL_FRAMES - 1)]
+    }
+
+    fn is_empty(&self) -> bool {
+        self.frames.iter().all(FramePlaces::is_empty)
+    }
+}
+
+/// Marks what is wanted of the state at the end of `segment`, and everything it was computed
+/// from; whether that marked anything new.
 pub fn mark(
     cx: &Cx<'_>,
     trail: &Trail,
-    kept: &mut [Checkpoint],
+    kept: &mut Kept,
     segment: SegmentId,
-    wanted: Places,
+    wanted: &Wanted,
 ) -> bool {
-    let mut walk = Back { cx, trail, wanted, found: false };
+    if wanted.is_empty() {
+        return false;
+    }
+    let mut back = Back { cx, trail, frames: wanted.frames, top: wanted.depth };
+    let mut found = false;
+    let mut later = None;
     let mut at = Some(segment);
     while let Some(id) = at {
         let (steps, checkpoint, parent) = trail.segment(id);
         for step in steps.iter().rev() {
-            if walk.wanted.is_empty() {
-                return walk.found;
+            if back.undo(step, later).is_err() {
+                mark_all(trail, kept, segment);
+                return found;
             }
-            walk.undo(step);
+            if back.is_empty() {
+                return found;
+            }
+            later = Some(step);
         }
-        if let Some(checkpoint) = checkpoint
-            && let Some(kept) = kept.get_mut(checkpoint.0 as usize)
-        {
-            walk.mark_checkpoint(kept);
-        }
-        if walk.wanted.is_empty() {
-            return walk.found;
+        if let Some(kept) = checkpoint.and_then(|id| kept.get_mut(id)) {
+            found |= back.mark_checkpoint(&kept.state, &mut kept.precise);
+            if back.is_empty() {
+                return found;
+            }
         }
         at = parent;
     }
-    walk.found
+    // Arguments of a function that is verified on its own come from nowhere.
+    let arguments = back.top == 0 && back.frames[0].slots == 0;
+    if !(arguments && (back.frames[0].regs - RegSet::ARGS) == RegSet::EMPTY) {
+        mark_all(trail, kept, segment);
+    }
+    found
 }
+
+/// Marks all numbers of all checkpoints on the path.
+pub fn mark_all(trail: &Trail, kept: &mut Kept, segment: SegmentId) {
+    for id in checkpoints(trail, segment) {
+        let Some(kept) = kept.get_mut(id) else { continue };
+        for (depth, frame) in kept.state.frames().iter().enumerate() {
+            let number = |r: &Name| frame.regs[r.index()].number().is_some();
+            *kept.precise.frame_mut(depth) = FramePlaces {
+                regs: Name::all().filter(number).collect(),
+                slots: frame.stack.numbers_among(u64::MAX),
+            };
+        }
+    }
+}
+
+fn checkpoints(trail: &Trail, segment: SegmentId) -> impl Iterator<Item = CheckpointId> {
+    let mut at = Some(segment);
+    std::iter::from_fn(move || {
+        let (_, checkpoint, parent) = trail.segment(at?);
+        at = parent;
+        Some(checkpoint)
+    })
+    .flatten()
+}
+
+/// It cannot be told where a number came from.
+struct Lost;
 
 struct Back<'a> {
     cx: &'a Cx<'a>,
     trail: &'a Trail,
-    wanted: Places,
-    /// Something was marked that had not been.
-    found: bool,
+    /// What is wanted, by frame.
+    frames: [FramePlaces; MAX_CALL_FRAMES],
+    /// Depth of the running frame.
+    top: usize,
 }
 
 impl Back<'_> {
-    /// From what is wanted after the step to what is wanted before it.
-    fn undo(&mut self, step: &TrailStep) {
-        let Some(insn) = self.cx.text.insn(step.pc) else { return };
-        self.spread(step);
-        self.undo_insn(&insn, step);
-        self.spread(step);
-    }
-
-    fn spread(&mut self, step: &TrailStep) {
-        let Some(tied) = step.tied.map(|id| self.trail.tied(id)) else { return };
-        if self.wanted.meets(tied) {
-            self.wanted.extend(tied);
-        }
+    fn is_empty(&self) -> bool {
+        self.frames.iter().all(FramePlaces::is_empty)
     }
 
     fn top(&mut self) -> &mut FramePlaces {
-        let last = self.wanted.frames.len().saturating_sub(1);
-        self.wanted.frame_mut(last)
+        &mut self.frames[self.top]
     }
 
-    fn undo_insn(&mut self, insn: &Insn, step: &TrailStep) {
-        let wants = |walk: &mut Self, reg: Name| walk.top().regs.contains(reg);
+    fn wants(&self, reg: Name) -> bool {
+        self.frames[self.top].regs.contains(reg)
+    }
+
+    /// From what is wanted after the step to what is wanted before it. `later` is the step after
+    /// it, if there was one.
+    fn undo(&mut self, step: &TrailStep, later: Option<&TrailStep>) -> Result<(), Lost> {
+        let Some(insn) = self.cx.text.insn(step.pc) else { return Ok(()) };
+        self.follow_frames(&insn, step, later);
+        self.spread(step);
+        self.undo_insn(&insn, step)?;
+        self.spread(step);
+        Ok(())
+    }
+
+    /// Goes into the frame that the step ran in.
+    fn follow_frames(&mut self, insn: &Insn, step: &TrailStep, later: Option<&TrailStep>) {
+        let depth = usize::from(step.depth).min(MAX_CALL_FRAMES - 1);
+        if depth > self.top {
+            // Back over a return: a result comes from the callee, unless a helper was the caller
+            // or a tail call took its place.
+            let again = later.is_some_and(|later| self.cx.cfg.calls_back(later.pc));
+            let caller = self.top();
+            let result = caller.regs & RegSet::of(Name::R0);
+            caller.regs = caller.regs - if again { RegSet::CALLER_SAVED } else { result };
+            self.top = depth;
+            let returned = *insn == Insn::Exit && !again;
+            *self.top() =
+                FramePlaces { regs: if returned { result } else { RegSet::EMPTY }, slots: 0 };
+        } else if depth < self.top {
+            // Back over a call: arguments are the caller's registers, unless a helper made them.
+            let args = self.top().regs & RegSet::ARGS;
+            *self.top() = FramePlaces::default();
+            self.top = depth;
+            if let Insn::Call(CallTarget::Subprog(_)) = insn {
+                self.top().regs |= args;
+            }
+        }
+    }
+
+    fn spread(&mut self, step: &TrailStep) {
+        let Note::Tied(id) = step.note else { return };
+        let tied = self.trail.tied(id);
+        let meets = |(a, b): (&FramePlaces, &FramePlaces)| {
+            a.slots & b.slots != 0 || a.regs & b.regs != RegSet::EMPTY
+        };
+        if self.frames.iter().zip(&tied.frames).any(meets) {
+            for (mine, tied) in self.frames.iter_mut().zip(&tied.frames) {
+                mine.regs |= tied.regs;
+                mine.slots |= tied.slots;
+            }
+        }
+    }
+
+    fn undo_insn(&mut self, insn: &Insn, step: &TrailStep) -> Result<(), Lost> {
         match *insn {
             Insn::Mov { dst, src, .. } => {
-                if wants(self, dst) {
+                if self.wants(dst) {
                     self.replace(dst, operand(src));
                 }
             }
             Insn::MovSx { dst, src, .. } | Insn::AddrSpaceCast { dst, src, .. } => {
-                if wants(self, dst) {
+                if self.wants(dst) {
                     self.replace(dst, Some(src));
                 }
             }
             Insn::Alu { dst, src, .. } => {
-                if let (true, Some(src)) = (wants(self, dst), operand(src)) {
-                    self.top().regs.insert(src);
+                if let (true, Some(src)) = (self.wants(dst), operand(src)) {
+                    self.want(src);
                 }
             }
             Insn::Neg { .. } | Insn::Swap { .. } | Insn::Jump { .. } | Insn::MayGoto { .. } => {}
-            Insn::Load { dst, .. } | Insn::LoadAcquire { dst, .. } => {
-                if wants(self, dst) {
-                    self.top().regs.remove(dst);
-                    self.slots(step.touch, |places, slots| places.slots |= slots);
-                }
-            }
-            Insn::Store { src, .. } => self.undo_store(step.touch, operand(src)),
-            Insn::StoreRelease { src, .. } => self.undo_store(step.touch, Some(src)),
-            Insn::Atomic { op, src, .. } => {
+            Insn::Load { dst, .. } | Insn::LoadAcquire { dst, .. } => self.undo_load(dst, step),
+            Insn::Store { base, src, .. } => self.undo_store(base, operand(src), step)?,
+            Insn::StoreRelease { base, src, .. } => self.undo_store(base, Some(src), step)?,
+            Insn::Atomic { op, base, src, .. } => {
+                // The kernel looks for the old value where the register was written before.
                 if let Some(old) = op.old_value_to(src)
-                    && wants(self, old)
+                    && self.wants(old)
                 {
-                    self.top().regs.remove(old);
-                    self.slots(step.touch, |places, slots| places.slots |= slots);
+                    self.undo_load(old, step);
+                    self.want(old);
+                } else {
+                    self.undo_store(base, Some(src), step)?;
                 }
-                self.undo_store(step.touch, Some(src));
             }
             Insn::LdImm64 { dst, .. } => self.top().regs.remove(dst),
             Insn::LdAbs { .. } | Insn::LdInd { .. } => {
-                let left = self.top().regs - RegSet::CALLER_SAVED;
-                self.top().regs = left;
+                if self.wants(Name::R0) {
+                    return Err(Lost);
+                }
             }
             Insn::Branch { dst, src, .. } => {
-                let src = operand(src);
-                if wants(self, dst) || src.is_some_and(|src| wants(self, src)) {
-                    self.top().regs.insert(dst);
-                    if let Some(src) = src {
-                        self.top().regs.insert(src);
+                if let Some(src) = operand(src)
+                    && (self.wants(dst) || self.wants(src))
+                {
+                    let (is_dst, is_src) = match step.note {
+                        Note::Pointers { dst, src } => (dst, src),
+                        _ => (false, false),
+                    };
+                    if !is_src {
+                        self.want(src);
+                    }
+                    if !is_dst {
+                        self.want(dst);
                     }
                 }
             }
-            Insn::Call(CallTarget::Subprog(_)) if self.deeper_than(step) => self.leave_callee(),
-            Insn::Call(_) if self.deeper_than(step) => self.leave_callback(),
-            // A tail call that returned for its caller.
-            Insn::Call(_) if self.wanted.frames.len() < usize::from(step.frames) => {
-                self.enter_callee(true);
-            }
+            Insn::Call(CallTarget::Subprog(_)) => self.top().regs.remove(Name::R0),
             Insn::Call(_) | Insn::CallX { .. } => {
                 let left = self.top().regs - RegSet::CALLER_SAVED;
                 self.top().regs = left;
             }
-            Insn::Exit => self.enter_callee(step.callback_end),
+            Insn::Exit => {}
+        }
+        Ok(())
+    }
+
+    fn want(&mut self, reg: Name) {
+        if reg != Name::FP {
+            self.top().regs.insert(reg);
         }
     }
 
     fn replace(&mut self, dst: Name, src: Option<Name>) {
-        let top = self.top();
-        top.regs.remove(dst);
+        self.top().regs.remove(dst);
         if let Some(src) = src {
-            top.regs.insert(src);
+            self.want(src);
         }
     }
 
-    fn undo_store(&mut self, touch: Option<StackTouch>, src: Option<Name>) {
-        let Some(touch) = touch else { return };
-        let (mask, depth) = (slot_mask(&touch), usize::from(touch.depth));
-        let places = self.wanted.frame_mut(depth);
-        // Only a store that covers one slot surely is where its value came from.
-        if places.slots & mask != 0 {
-            if mask.is_power_of_two() {
-                places.slots &= !mask;
+    fn undo_load(&mut self, dst: Name, step: &TrailStep) {
+        if self.wants(dst) {
+            self.top().regs.remove(dst);
+            if let Note::Slot { depth, slot } = step.note
+                && let Some(frame) = self.frames.get_mut(usize::from(depth))
+            {
+                frame.slots |= 1 << slot;
             }
+        }
+    }
+
+    fn undo_store(&mut self, base: Name, src: Option<Name>, step: &TrailStep) -> Result<(), Lost> {
+        // A number that is an address was the difference of two pointers.
+        if self.wants(base) {
+            return Err(Lost);
+        }
+        let Note::Slot { depth, slot } = step.note else { return Ok(()) };
+        let Some(frame) = self.frames.get_mut(usize::from(depth)) else { return Ok(()) };
+        if frame.slots & 1 << slot != 0 {
+            frame.slots &= !(1 << slot);
             if let Some(src) = src {
-                self.top().regs.insert(src);
+                self.want(src);
             }
         }
+        Ok(())
     }
 
-    fn slots(&mut self, touch: Option<StackTouch>, f: impl FnOnce(&mut FramePlaces, u64)) {
-        if let Some(touch) = touch {
-            f(self.wanted.frame_mut(usize::from(touch.depth)), slot_mask(&touch));
-        }
-    }
-
-    /// Back over a call: the callee's arguments are the caller's registers.
-    fn leave_callee(&mut self) {
-        let args = self.wanted.frames.pop().unwrap_or_default().regs & RegSet::ARGS;
-        if self.wanted.frames.is_empty() {
-            self.wanted.frames.push(FramePlaces::default());
-        }
-        let top = self.top();
-        let kept = top.regs - RegSet::CALLER_SAVED;
-        top.regs = kept | args;
-    }
-
-    /// The step entered a frame.
-    fn deeper_than(&self, step: &TrailStep) -> bool {
-        self.wanted.frames.len() > usize::from(step.frames)
-    }
-
-    /// Back over the call of a callback, whose arguments come from the helper.
-    fn leave_callback(&mut self) {
-        self.wanted.frames.pop();
-    }
-
-    /// Back over a return: the caller's `r0` is the callee's, unless a helper was the caller.
-    fn enter_callee(&mut self, callback: bool) {
-        let top = self.top();
-        let result = if callback { RegSet::EMPTY } else { top.regs & RegSet::of(Name::R0) };
-        top.regs = top.regs - RegSet::CALLER_SAVED;
-        self.wanted.frames.push(FramePlaces { regs: result, slots: 0 });
-    }
-
-    /// Marks what is wanted; what is no number here, or is marked already, is done.
-    fn mark_checkpoint(&mut self, kept: &mut Checkpoint) {
-        for (depth, places) in self.wanted.frames.iter_mut().enumerate() {
-            let Some(frame) = kept.state.frames().get(depth) else { continue };
-            let marked = kept.precise.frame_mut(depth);
-            for reg in Name::all() {
+    /// Marks what is wanted in a checkpoint; whether any of it is new. What is no number there, or
+    /// is marked already, is wanted no longer.
+    fn mark_checkpoint(&mut self, state: &State, precise: &mut Places) -> bool {
+        let mut found = false;
+        for (depth, places) in self.frames.iter_mut().enumerate().take(self.top + 1) {
+            if places.is_empty() {
+                continue;
+            }
+            let Some(frame) = state.frames().get(depth) else { continue };
+            let marked = precise.frame_mut(depth);
+            for reg in places.regs.iter() {
                 let number = matches!(frame.regs[reg.index()], Reg::Number(_));
                 if !number || marked.regs.contains(reg) {
                     places.regs.remove(reg);
                 }
             }
-            for (n, slot) in frame.stack.slots().iter().enumerate() {
-                if slot.spilled_number().is_none() {
-                    places.slots &= !(1 << n);
-                }
-            }
-            places.slots &= mask_below(frame.stack.slots().len()) & !marked.slots;
-            self.found |= !places.is_empty();
+            places.slots &= frame.stack.numbers_among(places.slots & !marked.slots);
+            found |= !places.is_empty();
             marked.regs |= places.regs;
             marked.slots |= places.slots;
         }
+        found
     }
 }
 
@@ -223,15 +326,4 @@ const fn operand(src: Operand) -> Option<Name> {
         Operand::Reg(src) => Some(src),
         Operand::Imm(_) => None,
     }
-}
-
-const fn mask_below(slots: usize) -> u64 {
-    if slots >= 64 { u64::MAX } else { (1 << slots) - 1 }
-}
-
-/// The slots that a stack access covers, by bit.
-fn slot_mask(touch: &StackTouch) -> u64 {
-    let last = touch.span.len.saturating_sub(1);
-    let (deep, shallow) = (touch.span.place(0).0, touch.span.place(last).0);
-    mask_below(deep + 1) & !mask_below(shallow)
 }

@@ -2,11 +2,10 @@
 
 use crate::cx::Cx;
 use crate::state::stack::Byte;
-use crate::state::{
-    Frame, Iter, IterState, Link, Number, Object, Pointer, PtrTo, Reg, Slot, State,
-};
+use crate::state::{Frame, Iter, Link, Number, Object, Pointer, PtrTo, Reg, Slot, State};
 use crate::trail::{FramePlaces, Places};
-use ubpf_isa::{Pc, Reg as Name};
+use crate::{Options, Privilege};
+use ubpf_isa::{Pc, RegSet};
 
 /// How alike two states must be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,60 +19,95 @@ pub enum Likeness {
     Same,
 }
 
-/// Whether `old`, in which `precise` mattered, stands for `new` at `pc`.
+/// A state that was walked from, with what is known since.
+#[derive(Clone, Copy)]
+pub struct Old<'a> {
+    /// What was known there.
+    pub state: &'a State,
+    /// Numbers that mattered on the ways from there.
+    pub precise: &'a Places,
+    /// Stack slots that nothing read on the ways from there, by frame.
+    pub dead: &'a [u64],
+}
+
+/// Whether `old` stands for `new` at `pc`. `ids` is scratch space.
 #[must_use]
 pub fn stands_for(
     cx: &Cx<'_>,
+    ids: &mut Ids,
     pc: Pc,
-    old: &State,
-    precise: &Places,
+    old: Old<'_>,
     new: &State,
     likeness: Likeness,
 ) -> bool {
-    let rounds_differ = likeness == Likeness::Same && old.unrolled != new.unrolled;
-    if rounds_differ || old.depth() != new.depth() {
+    if old.state.depth() != new.depth() {
         return false;
     }
-    let mut compare = Compare { likeness, ids: Vec::new() };
-    if !compare.held(old, new) {
+    let mut compare = Compare::new(cx.options, ids, likeness);
+    if !compare.held(old.state, new) {
         return false;
     }
-    let depth = old.depth();
-    old.frames().iter().zip(new.frames()).enumerate().all(|(i, (a, b))| {
-        let place = |f: &Frame| (f.return_to, f.subprog, f.callback);
-        if place(a) != place(b) || a.loops > b.loops {
+    old.state.frames().iter().zip(new.frames()).enumerate().all(|(depth, (a, b))| {
+        if a.call() != b.call() || a.loops > b.loops {
             return false;
         }
-        let at = if i + 1 == depth { Some(pc) } else { old.frames()[i + 1].return_to };
-        let live = at.map_or(ubpf_isa::RegSet::ALL, |pc| cx.live.before(pc));
-        // A caller's r0 to r5 were given up when it called.
-        let precise = precise.frames.get(i).copied().unwrap_or_default();
-        compare.frames(a, b, &precise, live)
+        let live = cx.live.before(old.state.place_of(depth, pc));
+        let dead = old.dead.get(depth).copied().unwrap_or_default();
+        compare.frames(a, b, old.precise.frame(depth), live, dead)
     })
 }
 
-struct Compare {
-    likeness: Likeness,
-    /// Old ids and the new ids that play their part.
-    ids: Vec<(u32, u32)>,
+/// Whether a number is the same as an earlier one, tied to the same others.
+#[must_use]
+pub fn is_same_number(options: &Options, ids: &mut Ids, old: &Number, new: &Number) -> bool {
+    Compare { options, ids, likeness: Likeness::Same }.numbers(old, new, true)
 }
 
-impl Compare {
+/// Old ids and the new ids that play their part.
+#[derive(Debug, Default)]
+pub struct Ids(Vec<(u32, u32)>);
+
+impl Ids {
+    /// Forgets all.
+    pub fn clear(&mut self) {
+        self.0.clear();
+    }
+
     /// Ids correspond one to one.
-    fn ids(&mut self, old: u32, new: u32) -> bool {
-        for &(a, b) in &self.ids {
+    fn correspond(&mut self, old: u32, new: u32) -> bool {
+        for &(a, b) in &self.0 {
             if a == old || b == new {
                 return a == old && b == new;
             }
         }
-        self.ids.push((old, new));
+        self.0.push((old, new));
         true
+    }
+
+    /// A new number without ties plays no part yet that another may play.
+    fn without(&mut self, old: Option<u32>, new: Option<u32>) -> bool {
+        // Ids count from 1, and never get so far.
+        let fresh = u32::MAX - self.0.len() as u32;
+        self.correspond(old.unwrap_or(fresh), new.unwrap_or(fresh))
+    }
+}
+
+struct Compare<'a> {
+    options: &'a Options,
+    likeness: Likeness,
+    ids: &'a mut Ids,
+}
+
+impl<'a> Compare<'a> {
+    fn new(options: &'a Options, ids: &'a mut Ids, likeness: Likeness) -> Self {
+        ids.clear();
+        Self { options, likeness, ids }
     }
 
     fn maybe_ids(&mut self, old: Option<u32>, new: Option<u32>) -> bool {
         match (old, new) {
             (None, None) => true,
-            (Some(a), Some(b)) => self.ids(a, b),
+            (Some(a), Some(b)) => self.ids.correspond(a, b),
             _ => false,
         }
     }
@@ -87,26 +121,25 @@ impl Compare {
                 .refs
                 .iter()
                 .zip(&new.refs)
-                .all(|(a, b)| a.what == b.what && self.ids(a.id.0, b.id.0))
+                .all(|(a, b)| a.what == b.what && self.ids.correspond(a.id.0, b.id.0))
     }
 
     fn frames(
         &mut self,
         old: &Frame,
         new: &Frame,
-        precise: &FramePlaces,
-        live: ubpf_isa::RegSet,
+        precise: FramePlaces,
+        live: RegSet,
+        dead: u64,
     ) -> bool {
-        let all = self.likeness == Likeness::Same;
-        Name::all().filter(|&r| all || live.contains(r)).all(|r| {
-            let i = r.index();
-            self.regs(&old.regs[i], &new.regs[i], precise.regs.contains(r))
-        }) && self.stacks(old, new, precise)
+        let mut regs = live.iter().map(|r| (r.index(), precise.regs.contains(r)));
+        regs.all(|(i, precise)| self.regs(&old.regs[i], &new.regs[i], precise))
+            && self.stacks(old, new, precise.slots, dead)
     }
 
     fn regs(&mut self, old: &Reg, new: &Reg, precise: bool) -> bool {
         match (old, new) {
-            (Reg::Uninit, new) => self.likeness != Likeness::Same || *new == Reg::Uninit,
+            (Reg::Uninit, new) => self.likeness == Likeness::Covered || *new == Reg::Uninit,
             (Reg::Number(a), Reg::Number(b)) => self.numbers(a, b, precise),
             (Reg::Pointer(a), Reg::Pointer(b)) => self.pointers(a, b),
             _ => false,
@@ -114,59 +147,57 @@ impl Compare {
     }
 
     fn numbers(&mut self, old: &Number, new: &Number, precise: bool) -> bool {
-        match self.likeness {
-            Likeness::Same => old.value == new.value && self.links(old.link, new.link),
-            Likeness::Covered if !precise => true,
-            Likeness::Covered | Likeness::Within => {
-                old.value.includes(&new.value)
-                    && (old.link.is_none() || self.links(old.link, new.link))
-            }
+        let id = |n: &Number| n.link.map(|l| l.id.0 | u32::from(l.delta.is_some()) << 31);
+        let delta = |n: &Number| n.link.and_then(|l: Link| l.delta);
+        if self.likeness == Likeness::Same {
+            return old.value == new.value
+                && delta(old) == delta(new)
+                && self.maybe_ids(id(old), id(new));
         }
-    }
-
-    fn links(&mut self, old: Option<Link>, new: Option<Link>) -> bool {
-        match (old, new) {
-            (None, None) => true,
-            (Some(a), Some(b)) => a.delta == b.delta && self.ids(a.id.0, b.id.0),
-            _ => false,
+        // Without privileges every number matters.
+        let precise = precise || self.options.privilege == Privilege::Unprivileged;
+        if self.likeness == Likeness::Covered && !precise {
+            return true;
         }
+        delta(old) == delta(new)
+            && old.value.includes(&new.value)
+            && self.ids.without(id(old), id(new))
     }
 
     fn pointers(&mut self, old: &Pointer, new: &Pointer) -> bool {
-        let same_ids = self.maybe_ids(old.id.map(|i| i.0), new.id.map(|i| i.0))
-            && self.maybe_ids(old.ref_id.map(|i| i.0), new.ref_id.map(|i| i.0));
-        if !same_ids || old.nullable != new.nullable || old.off != new.off {
+        if old.nullable != new.nullable || old.off != new.off {
             return false;
         }
-        if self.likeness == Likeness::Same {
-            return old.to == new.to && old.var == new.var;
-        }
-        let same_kind = match (old.to, new.to) {
-            (PtrTo::Packet(a), PtrTo::Packet(b)) | (PtrTo::PacketMeta(a), PtrTo::PacketMeta(b)) => {
-                a.covers(b)
+        let ranges_may_differ = self.likeness != Likeness::Same;
+        let same = match (old.to, new.to) {
+            (PtrTo::Packet(a), PtrTo::Packet(b)) | (PtrTo::PacketMeta(a), PtrTo::PacketMeta(b))
+                if ranges_may_differ =>
+            {
+                a.covers(b) && old.var.includes(&new.var)
             }
-            (PtrTo::MapValue(a), PtrTo::MapValue(b)) | (PtrTo::Map(a), PtrTo::Map(b)) => {
-                a.map == b.map && a.inner == b.inner && (a.uid == b.uid || self.ids(a.uid, b.uid))
-            }
-            (a, b) => a == b,
+            (
+                a @ (PtrTo::MapKey(_) | PtrTo::MapValue(_) | PtrTo::Mem { .. } | PtrTo::Buf { .. }),
+                b,
+            ) if ranges_may_differ => a == b && old.var.includes(&new.var),
+            (a, b) => a == b && old.var == new.var,
         };
-        same_kind && old.var.includes(&new.var)
+        same && self.maybe_ids(old.id.map(|i| i.0), new.id.map(|i| i.0))
+            && self.maybe_ids(old.ref_id.map(|i| i.0), new.ref_id.map(|i| i.0))
     }
 
-    fn stacks(&mut self, old: &Frame, new: &Frame, precise: &FramePlaces) -> bool {
-        let none = Slot::default();
-        let (a, b) = (old.stack.slots(), new.stack.slots());
-        let len = match self.likeness {
-            Likeness::Same => a.len().max(b.len()),
-            Likeness::Covered | Likeness::Within => a.len(),
-        };
-        (0..len).all(|n| {
-            let (a, b) = (a.get(n).unwrap_or(&none), b.get(n).unwrap_or(&none));
-            self.slots(a, b, precise.slots & 1 << n != 0)
-        }) && old
-            .stack
-            .objects()
-            .all(|(off, a)| new.stack.object(off).is_some_and(|b| self.objects(a, b)))
+    fn stacks(&mut self, old: &Frame, new: &Frame, precise: u64, dead: u64) -> bool {
+        let slots = new.stack.slots();
+        old.stack
+            .slots()
+            .iter()
+            .enumerate()
+            .filter(|(n, _)| dead & 1 << n == 0)
+            .all(|(n, a)| self.slots(a, slots.get(n), precise & 1 << n != 0))
+            && old.stack.objects().all(|(off, a)| {
+                let first = (-off) as u32 / 8 - 1;
+                dead & 1_u64.wrapping_shl(first) != 0
+                    || new.stack.object(off).is_some_and(|b| self.objects(a, b))
+            })
     }
 
     /// Objects of one kind, with ids that play the same part. How often an iterator has given
@@ -174,37 +205,49 @@ impl Compare {
     fn objects(&mut self, old: &Object, new: &Object) -> bool {
         match (old, new) {
             (Object::Dynptr(a), Object::Dynptr(b)) => {
-                a.kind == b.kind
-                    && self.ids(a.id.0, b.id.0)
-                    && self.maybe_ids(a.ref_id.map(|i| i.0), b.ref_id.map(|i| i.0))
+                a.kind == b.kind && self.maybe_ids(a.ref_id.map(|i| i.0), b.ref_id.map(|i| i.0))
             }
             (Object::Iter(a), Object::Iter(b)) => {
                 let known = |i: &Iter| (i.btf_id, i.slots, i.state, i.trust);
-                // A round that gave something is no circle.
-                let circles = self.likeness == Likeness::Same;
-                let rounds_differ = a.state == IterState::Active && a.depth != b.depth;
-                !(circles && rounds_differ)
-                    && known(a) == known(b)
-                    && self.ids(a.ref_id.0, b.ref_id.0)
+                known(a) == known(b) && self.ids.correspond(a.ref_id.0, b.ref_id.0)
             }
             (Object::IrqFlag(a), Object::IrqFlag(b)) => {
-                a.class == b.class && self.ids(a.ref_id.0, b.ref_id.0)
+                a.class == b.class && self.ids.correspond(a.ref_id.0, b.ref_id.0)
             }
             _ => false,
         }
     }
 
-    fn slots(&mut self, old: &Slot, new: &Slot, precise: bool) -> bool {
-        let bytes = old.bytes.iter().zip(&new.bytes).all(|(a, b)| match (a, b) {
-            (Byte::Invalid, b) => self.likeness != Likeness::Same || *b == Byte::Invalid,
-            (Byte::Misc, Byte::Misc) => true,
-            // Unknown data stands for any data, but not for a pointer.
-            (Byte::Misc, Byte::Zero) => self.likeness != Likeness::Same,
-            (Byte::Misc, Byte::Spill) => {
-                self.likeness != Likeness::Same && new.reg.pointer().is_none()
-            }
+    fn slots(&mut self, old: &Slot, new: Option<&Slot>, precise: bool) -> bool {
+        if self.likeness == Likeness::Same && new.is_none_or(|new| new.bytes != old.bytes) {
+            return false;
+        }
+        // With privileges memory of which nothing is known may as well never have been written.
+        let uninit_ok = self.options.privilege == Privilege::Privileged;
+        let anything = |b: &Byte| *b == Byte::Invalid || uninit_ok && *b == Byte::Misc;
+        if old.bytes.iter().all(anything) {
+            return true;
+        }
+        let Some(new) = new else { return false };
+        // A spilled number and memory of which nothing is known are both numbers.
+        if let (Some(a), Some(b)) = (as_number(old, uninit_ok), as_number(new, uninit_ok)) {
+            return self.numbers(&a, &b, precise);
+        }
+        let bytes_fit = old.bytes.iter().zip(&new.bytes).all(|(a, b)| match (a, b) {
+            (a, _) if anything(a) => true,
+            (Byte::Misc, Byte::Zero) => true,
             (a, b) => a == b,
         });
-        bytes && (old.bytes[0] != Byte::Spill || self.regs(&old.reg, &new.reg, precise))
+        bytes_fit && (old.bytes[0] != Byte::Spill || self.regs(&old.reg, &new.reg, precise))
     }
+}
+
+/// The number that eight bytes of a slot are, if they are one.
+fn as_number(slot: &Slot, uninit_ok: bool) -> Option<Number> {
+    if slot.spill_bytes() == 8 {
+        return slot.reg.number().copied();
+    }
+    let unknown = |b: &Byte| *b == Byte::Misc || uninit_ok && *b == Byte::Invalid;
+    let all = slot.bytes.iter().all(unknown);
+    all.then_some(Number::new(crate::domain::Scalar::UNKNOWN))
 }

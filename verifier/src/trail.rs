@@ -2,34 +2,54 @@
 //! all paths that have a common beginning.
 //!
 //! Paths are explored depth first, so all steps lie in one list. A path is a chain of segments,
-//! each a stretch of that list; where it forks or a checkpoint is kept, a segment ends.
+//! each a stretch of that list; where it forks or a checkpoint is kept, a segment ends. When a
+//! path ends and an older one goes on, what lies behind the fork is dropped.
 
-use crate::transfer::StackTouch;
 use ubpf_isa::{Pc, RegSet};
 
+/// What an instruction did that its code does not say.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Note {
+    /// Nothing.
+    #[default]
+    Plain,
+    /// A register was spilled to, or filled from, a stack slot.
+    Slot {
+        /// Depth of the frame whose stack it is.
+        depth: u8,
+        /// Which slot, from the frame pointer downwards.
+        slot: u8,
+    },
+    /// It compared numbers that others are tied to: what is demanded of one is demanded of all.
+    Tied(TiedId),
+    /// It compared pointers to the stack.
+    Pointers {
+        /// `dst` was one.
+        dst: bool,
+        /// `src` was one.
+        src: bool,
+    },
+}
+
 /// One executed instruction.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TrailStep {
     /// Which.
     pub pc: Pc,
-    /// Stack bytes it read or wrote.
-    pub touch: Option<StackTouch>,
-    /// Frames on the call stack before it.
-    pub frames: u8,
-    /// It ended a callback: the frame below is at the call that called back, not behind it.
-    pub callback_end: bool,
-    /// Index of the numbers that it narrowed together.
-    pub tied: Option<TiedId>,
+    /// Depth of its frame: 0 is the outermost.
+    pub depth: u8,
+    /// What its code does not say.
+    pub note: Note,
 }
 
-/// Index of a [`Tied`] set.
+/// Index of a set of tied numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TiedId(u32);
 
-/// Numbers of common origin: what is demanded of one is demanded of all. One entry a frame.
+/// Registers and stack slots by frame, outermost first.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Places {
-    /// Registers and stack slots by frame, outermost first.
+    /// One entry a frame; frames that are missing have nothing.
     pub frames: Vec<FramePlaces>,
 }
 
@@ -51,10 +71,10 @@ impl FramePlaces {
 }
 
 impl Places {
-    /// Nothing is in it.
+    /// The places of the frame at `depth`.
     #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.frames.iter().all(FramePlaces::is_empty)
+    pub fn frame(&self, depth: usize) -> FramePlaces {
+        self.frames.get(depth).copied().unwrap_or_default()
     }
 
     /// The places of the frame at `depth`, which exists from now on.
@@ -63,24 +83,6 @@ impl Places {
             self.frames.resize(depth + 1, FramePlaces::default());
         }
         &mut self.frames[depth]
-    }
-
-    /// Whether the two have a place in common.
-    #[must_use]
-    pub fn meets(&self, other: &Self) -> bool {
-        self.frames
-            .iter()
-            .zip(&other.frames)
-            .any(|(a, b)| a.slots & b.slots != 0 || a.regs & b.regs != RegSet::EMPTY)
-    }
-
-    /// Adds all places of the other.
-    pub fn extend(&mut self, other: &Self) {
-        for (depth, places) in other.frames.iter().enumerate() {
-            let mine = self.frame_mut(depth);
-            mine.regs |= places.regs;
-            mine.slots |= places.slots;
-        }
     }
 }
 
@@ -101,12 +103,20 @@ struct Segment {
     end: u32,
 }
 
-/// All steps of all paths.
+/// All steps of all paths that are not yet walked to their end.
 #[derive(Clone, Debug, Default)]
 pub struct Trail {
     steps: Vec<TrailStep>,
     tied: Vec<Places>,
     segments: Vec<Segment>,
+}
+
+/// How much of the trail there was at some time.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct TrailMark {
+    steps: usize,
+    tied: usize,
+    segments: usize,
 }
 
 impl Trail {
@@ -149,17 +159,16 @@ impl Trail {
         (&self.steps[s.start as usize..s.end as usize], s.checkpoint, s.parent)
     }
 
-    /// Steps since the last checkpoint, or since the entry.
+    /// How much there is now.
     #[must_use]
-    pub fn steps_since_checkpoint(&self, mut id: SegmentId) -> usize {
-        let mut count = 0;
-        loop {
-            let (steps, checkpoint, parent) = self.segment(id);
-            count += steps.len();
-            match (checkpoint, parent) {
-                (None, Some(parent)) => id = parent,
-                _ => return count,
-            }
-        }
+    pub const fn mark(&self) -> TrailMark {
+        TrailMark { steps: self.steps.len(), tied: self.tied.len(), segments: self.segments.len() }
+    }
+
+    /// Drops what was added since. No path may go on from there.
+    pub fn rewind(&mut self, to: TrailMark) {
+        self.steps.truncate(to.steps);
+        self.tied.truncate(to.tied);
+        self.segments.truncate(to.segments);
     }
 }

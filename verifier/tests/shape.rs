@@ -71,7 +71,7 @@ fn build(slots: &[u64], options: Options) -> Result<Cfg, Rejection> {
     let mut program = Program::from_slots(ProgType::Xdp, slots);
     program.maps = vec![array(); 65].into();
     let text = structure::check(&program, &NoHost, &options)?;
-    Cfg::build(&text, None, &[], options.loops_allowed(), &NoHost)
+    Cfg::build(&program, &text, None, options.loops_allowed(), &NoHost)
 }
 
 #[track_caller]

@@ -136,7 +136,7 @@ fn max_insns(cx: &Cx<'_>, walked: &Walked, stats: &Stats) -> Option<u64> {
                 let helper = cx.platform.helper(HelperId(id));
                 helper.is_some_and(|h| h.map_op == Some(MapOp::TailCall))
             };
-            !cx.cfg.mark(pc).calls_back && !tail_call()
+            !cx.cfg.calls_back(pc) && !tail_call()
         }
         Insn::Call(CallTarget::Subprog(off)) => {
             let callee = pc.target(off).and_then(|to| cx.text.subprog_starting(to));

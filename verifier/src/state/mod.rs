@@ -12,6 +12,7 @@ pub use reg::{
 };
 pub use stack::{Slot, Stack};
 
+use crate::trail::FramePlaces;
 use std::rc::Rc;
 use ubpf_abi::program::SubprogId;
 use ubpf_isa::{Pc, Reg as RegName};
@@ -51,6 +52,26 @@ impl Frame {
             stack: Stack::default(),
         }
     }
+
+    /// Cuts the ties of numbers.
+    pub fn untie(&mut self, places: FramePlaces) {
+        let regs = RegName::all().filter(|&r| places.regs.contains(r));
+        for reg in regs {
+            self.regs[reg.index()].untie();
+        }
+        let slots = self.stack.slots_mut().iter_mut().enumerate();
+        for (_, slot) in slots.filter(|(n, _)| places.slots & 1 << n != 0) {
+            slot.reg.untie();
+        }
+    }
+
+    /// The call that entered it; `None` for the outermost frame.
+    #[must_use]
+    pub fn call(&self) -> Option<Pc> {
+        // A callback goes back to the call itself, which may call again.
+        let back = u32::from(self.callback.is_none());
+        self.return_to.map(|pc| Pc(pc.0.wrapping_sub(back)))
+    }
 }
 
 /// What a subprogram that a helper calls owes it.
@@ -75,6 +96,8 @@ pub struct State {
     pub unrolled: u32,
     /// What runs here may sleep.
     pub sleepable: bool,
+    /// How often a `may_goto` went on in its loop on the way here.
+    pub may_gotos: u32,
 }
 
 impl State {
@@ -88,6 +111,7 @@ impl State {
             preempt_disabled: 0,
             unrolled: 0,
             sleepable,
+            may_gotos: 0,
         }
     }
 
@@ -113,6 +137,20 @@ impl State {
     pub fn frame_mut(&mut self) -> &mut Frame {
         let last = self.frames.len() - 1;
         Rc::make_mut(&mut self.frames[last])
+    }
+
+    /// Both have the same callers, at the same calls.
+    #[must_use]
+    pub fn has_callers_of(&self, other: &Self) -> bool {
+        self.depth() == other.depth()
+            && self.frames.iter().zip(&other.frames).all(|(a, b)| a.call() == b.call())
+    }
+
+    /// The instruction that the frame at `depth` is at, in a state at `pc`: the running frame is
+    /// there, all others are at calls.
+    #[must_use]
+    pub fn place_of(&self, depth: usize, pc: Pc) -> Pc {
+        self.frames.get(depth + 1).and_then(|frame| frame.call()).unwrap_or(pc)
     }
 
     /// The frame at a depth that a pointer names.

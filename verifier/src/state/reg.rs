@@ -56,6 +56,13 @@ impl Reg {
         }
     }
 
+    /// Cuts a number's ties to others.
+    pub const fn untie(&mut self) {
+        if let Self::Number(n) = self {
+            n.link = None;
+        }
+    }
+
     /// Known to be zero, whether as a number or as a null pointer.
     #[must_use]
     pub fn is_zero(&self) -> bool {
@@ -83,16 +90,13 @@ pub struct Number {
     pub value: Scalar,
     /// Its tie to others.
     pub link: Option<Link>,
-    /// Its value decided about safety further on, so a state must not be pruned without
-    /// comparing it.
-    pub precise: bool,
 }
 
 impl Number {
     /// A number without ties.
     #[must_use]
     pub const fn new(value: Scalar) -> Self {
-        Self { value, link: None, precise: false }
+        Self { value, link: None }
     }
 }
 

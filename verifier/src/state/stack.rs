@@ -162,6 +162,14 @@ impl Stack {
         &mut self.slots
     }
 
+    /// Those of the slots, by bit, that hold a spilled number.
+    #[must_use]
+    pub fn numbers_among(&self, slots: u64) -> u64 {
+        let number =
+            |n: &u32| self.slots.get(*n as usize).is_some_and(|s| s.spilled_number().is_some());
+        (0..u64::BITS).filter(|n| slots & 1 << n != 0).filter(number).fold(0, |set, n| set | 1 << n)
+    }
+
     /// The slot that the span begins in, where it is in use.
     #[must_use]
     pub fn slot(&self, span: Span) -> Option<&Slot> {

@@ -44,7 +44,7 @@ impl Step<'_> {
                 }
                 let link =
                     self.frame().regs[src.index()].number().and_then(|n| n.link).filter(|_| fits);
-                Ok(Reg::Number(Number { value: n.value.zero_extend_low(), link, ..n }))
+                Ok(Reg::Number(Number { value: n.value.zero_extend_low(), link }))
             }
             (other, Width::W64) => Ok(other),
             (_, Width::W32) if self.cx.options.privilege == Privilege::Unprivileged => {
@@ -76,7 +76,7 @@ impl Step<'_> {
                 }
                 let link =
                     self.frame().regs[src.index()].number().and_then(|n| n.link).filter(|_| same);
-                Reg::Number(Number { value: n.value.sign_extend(from, width), link, ..n })
+                Reg::Number(Number { value: n.value.sign_extend(from, width), link })
             }
             _ if self.cx.options.privilege == Privilege::Unprivileged => {
                 return Err(ValueReason::SignExtendPointer(R(src)).into());
@@ -281,7 +281,7 @@ fn add_linked(op: AluOp, width: Width, a: &Number, b: &Number) -> Number {
         }
         _ => None,
     };
-    Number { value, link, precise: false }
+    Number { value, link }
 }
 
 /// The pointer's constant offset moved by a constant, as long as it stays one.

@@ -8,11 +8,14 @@ use crate::domain::{Scalar, branch};
 use crate::reason::{R, Reason, ValueReason};
 use crate::state::reg::Extent;
 use crate::state::{Hold, Link, MemKind, Number, Pointer, PtrTo, Reg, ScalarId, State, Trust};
+use crate::trail::{FramePlaces, Note, Places};
 use ubpf_abi::helper::SockKind;
 use ubpf_isa::{AluOp, CmpOp, Operand, Pc, Reg as Name, Width};
 
 /// Packets are no longer than this, so that offsets in them cannot wrap.
 const MAX_PACKET_OFF: u64 = 0xffff;
+/// Numbers that a comparison narrows together, at most.
+const MAX_TIED: u32 = 6;
 
 impl Step<'_> {
     pub(super) fn branch(
@@ -41,6 +44,7 @@ impl Step<'_> {
             return Ok(Next::Go(if taken { target } else { next }));
         }
         self.found.seen.branch(self.pc, None);
+        self.tie_compared(&a, &b, src);
         let mut taken = Box::new(self.state.clone());
         if let (Reg::Number(x), Reg::Number(y)) = (&a, &b) {
             refine_numbers(self.state, op, width, false, (dst, x), (src, y));
@@ -61,6 +65,44 @@ impl Step<'_> {
             return Err(ValueReason::Comparison(R(reg)).into());
         }
         Ok(())
+    }
+
+    /// Notes which numbers the comparison narrows together. It narrows a few at most; the ties of
+    /// more are cut.
+    fn tie_compared(&mut self, a: &Reg, b: &Reg, src: Operand) {
+        let on_stack = |reg: &Reg| reg.pointer().is_some_and(|p| matches!(p.to, PtrTo::Stack(_)));
+        if on_stack(a) || on_stack(b) {
+            self.trace.note = Note::Pointers { dst: on_stack(a), src: on_stack(b) };
+        }
+        let id = |reg: &Reg| reg.number().and_then(|n| n.link).map(|l| l.id);
+        let src = if let Operand::Reg(_) = src { id(b) } else { None };
+        let (mut places, mut count) = (Places::default(), 0);
+        for wanted in [src, id(a)].into_iter().flatten() {
+            let is_tied = |reg: &Reg| id(reg) == Some(wanted);
+            for depth in (0..self.state.depth()).rev() {
+                let frame = &self.state.frames()[depth];
+                let tied = places.frame_mut(depth);
+                let mut cut = FramePlaces::default();
+                let mut found = |add: &mut dyn FnMut(&mut FramePlaces)| {
+                    add(if count < MAX_TIED { &mut *tied } else { &mut cut });
+                    count += 1;
+                };
+                for reg in Name::all().filter(|r| is_tied(&frame.regs[r.index()])) {
+                    found(&mut |places| places.regs.insert(reg));
+                }
+                for (n, slot) in frame.stack.slots().iter().enumerate() {
+                    if slot.spill_bytes() > 0 && is_tied(&slot.reg) {
+                        found(&mut |places| places.slots |= 1 << n);
+                    }
+                }
+                if !cut.is_empty() {
+                    self.frame_at_mut(depth as u8).untie(cut);
+                }
+            }
+        }
+        if count > 1 {
+            self.trace.tied = Some(places);
+        }
     }
 
     fn demand_operands(&mut self, dst: Name, src: Operand) {

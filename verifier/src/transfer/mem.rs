@@ -1,16 +1,16 @@
 //! Loads and stores: which memory an address means, whether the access stays inside, and what
 //! comes out.
 
-use super::Step;
 use super::field::Via;
 use super::typed::Object;
+use super::{Step, tie_to_copy};
 use crate::Privilege;
 use crate::domain::Tnum;
 use crate::facts;
 use crate::reason::{Direction, MemoryReason, NotMemory, R, Reason, Region, Var};
 use crate::state::reg::Extent;
-use crate::state::stack::{Byte, Fill, FillError, Span};
-use crate::state::{MemKind, Number, Pointer, PtrTo, Reg};
+use crate::state::stack::{Byte, Fill, FillError, SLOT_BYTES, Span};
+use crate::state::{MemKind, Number, Pointer, PtrTo, Reg, Slot};
 use ubpf_abi::ctx::{CtxField, CtxFieldKind};
 use ubpf_abi::helper::SockKind;
 use ubpf_abi::map::MapFlags;
@@ -441,8 +441,9 @@ impl Step<'_> {
         let uninit_ok = self.cx.options.privilege == Privilege::Privileged;
         let whole = Span { off: low.off, len: (high.off - low.off) as u32 + at.size };
         self.touch_stack(depth, whole);
-        if low != high {
-            self.demand(at.base);
+        self.reads_stack(depth, whole);
+        if uninit_ok && low == high {
+            self.tie_to_fill(depth, low);
         }
         let stack = &self.frame_at(depth).stack;
         let fill = stack.read(whole, uninit_ok).map_err(|error| match error {
@@ -451,6 +452,9 @@ impl Step<'_> {
                 MemoryReason::UninitStack { off: low.off.into(), n, size: at.size }
             }
         })?;
+        if let (Fill::Spilled(_), true) = (fill, low == high) {
+            self.note_slot(depth, low.place(0).0);
+        }
         Ok(match fill {
             Fill::Zero => Reg::constant(0),
             Fill::Unknown => Reg::UNKNOWN,
@@ -462,6 +466,25 @@ impl Step<'_> {
             }
             Fill::Spilled(other) => other,
         })
+    }
+
+    /// A number that is filled whole stays tied to its slot.
+    fn tie_to_fill(&mut self, depth: u8, span: Span) {
+        let filled = |slot: &Slot| {
+            let whole = slot.spill_bytes() == span.len;
+            let fits = |n: &Number| n.value.full.umax <= u32::MAX.into();
+            slot.spilled_number().is_some_and(|n| match span.len {
+                8 => whole,
+                4 => whole && span.starts_slot() && fits(n),
+                _ => false,
+            })
+        };
+        if self.frame_at(depth).stack.slot(span).is_some_and(filled) {
+            let slots = self.state.frame_at_mut(depth).stack.slots_mut();
+            if let Some(slot) = slots.get_mut(span.place(0).0) {
+                tie_to_copy(&mut slot.reg, self.ids);
+            }
+        }
     }
 
     fn store_stack(
@@ -477,7 +500,6 @@ impl Step<'_> {
         self.touch_stack(depth, whole);
         self.overwrite_dynptrs(depth, whole)?;
         if low != high {
-            self.demand(at.base);
             let zero = self.operand_is_zero(src);
             if let (Some(Operand::Reg(src)), true) = (src, zero) {
                 self.demand(src);
@@ -486,6 +508,9 @@ impl Step<'_> {
             return Ok(());
         }
         let aligned = low.starts_slot();
+        if at.size == SLOT_BYTES {
+            self.overwrites_stack(depth, whole);
+        }
         let value = match src {
             Some(Operand::Imm(imm)) => Reg::constant(i64::from(imm) as u64),
             Some(Operand::Reg(src)) => self.frame().regs[src.index()],
@@ -515,10 +540,12 @@ impl Step<'_> {
                     Reg::Number(n) => Reg::Number(Number { link: n.link.filter(|_| fits), ..n }),
                     other => other,
                 };
+                self.note_slot(depth, low.place(0).0);
                 self.frame_at_mut(depth).stack.spill(low, spilled, privileged);
                 Ok(())
             }
             Reg::Pointer(_) => {
+                self.note_slot(depth, low.place(0).0);
                 self.frame_at_mut(depth).stack.spill(low, value, privileged);
                 Ok(())
             }

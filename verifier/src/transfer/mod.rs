@@ -20,11 +20,13 @@ mod typed;
 
 use crate::cx::Cx;
 use crate::domain::{Scalar, Tnum};
+use crate::liveness::{Chain, LiveStack};
 use crate::reason::{R, Reason, ShapeReason, ValueReason};
 use crate::state::stack::Span;
 use crate::state::{Frame, Link, PtrId, RefId, Reg, ScalarId, State};
 use crate::subprogs::Found;
 use crate::text::At;
+use crate::trail::{Note, Places};
 use ubpf_isa::{Insn, Pc, Reg as Name, RegSet, SwapOp, SwapWidth};
 
 /// Sources of fresh ids.
@@ -53,24 +55,17 @@ impl Ids {
     }
 }
 
-/// Stack bytes that a step read or wrote, for walking back through it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct StackTouch {
-    /// Depth of the frame whose stack it is.
-    pub depth: u8,
-    /// Which bytes.
-    pub span: Span,
-}
-
 /// What a step needed and touched.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Trace {
     /// Registers of the running frame whose exact value decided about safety.
     pub demands: RegSet,
     /// A stack slot whose exact value did: its frame's depth, and its bit.
     pub slot_demand: Option<(u8, u64)>,
-    /// Stack access.
-    pub touch: Option<StackTouch>,
+    /// What walking back over it must know.
+    pub note: Note,
+    /// Numbers tied to those that it compared, with them, where there is more than one.
+    pub tied: Option<Places>,
     /// Registers of the running frame that it read or wrote.
     pub shown: RegSet,
     /// Stack slots of the running frame that it wrote, by bit.
@@ -84,6 +79,16 @@ pub enum Next {
     Go(Pc),
     /// Two ways: this state goes to `here`, the other one to `there`.
     Fork {
+        /// Where the state that was stepped goes on.
+        here: Pc,
+        /// Where the other one does.
+        there: Pc,
+        /// The other state.
+        other: Box<State>,
+    },
+    /// Two ways, of which the other one is one more round of a loop that ends by itself: numbers
+    /// that no round needs are given up in it.
+    Round {
         /// Where the state that was stepped goes on.
         here: Pc,
         /// Where the other one does.
@@ -114,6 +119,10 @@ pub struct Step<'a> {
     pub ids: &'a mut Ids,
     /// What is found out about whole subprograms.
     pub found: &'a mut Found,
+    /// Which stack slots are read and overwritten.
+    pub live: &'a mut LiveStack,
+    /// The chain of calls that leads to the running frame.
+    pub chain: Chain,
     /// The state, before and after.
     pub state: &'a mut State,
     /// The instruction's place.
@@ -155,7 +164,12 @@ impl Step<'_> {
             Insn::LdAbs { .. } => self.legacy_load(None)?,
             Insn::LdInd { src, .. } => self.legacy_load(Some(src))?,
             Insn::AddrSpaceCast { .. } => return Err(Reason::Unsupported("arenas")),
-            Insn::MayGoto { .. } => return Err(Reason::Unsupported("may_goto")),
+            Insn::MayGoto { off } => {
+                let here = self.pc.target(off.into()).ok_or(ShapeReason::FallsThrough)?;
+                let mut other = Box::new(self.state.clone());
+                other.may_gotos += 1;
+                return Ok(Next::Round { here, there: next, other });
+            }
             Insn::CallX { .. } => return Err(Reason::Unsupported("calls through registers")),
             Insn::Jump { off, .. } => {
                 return self.pc.target(off).map(Next::Go).ok_or(ShapeReason::FallsThrough.into());
@@ -204,32 +218,52 @@ impl Step<'_> {
         Ok(())
     }
 
-    /// The exact value of this register decided about safety.
+    /// The exact value of this register decided about safety, if it is a number.
     fn demand(&mut self, reg: Name) {
-        self.trace.demands.insert(reg);
+        if self.frame().regs[reg.index()].number().is_some() {
+            self.trace.demands.insert(reg);
+        }
     }
 
+    /// The step accesses these bytes of a stack.
     fn touch_stack(&mut self, depth: u8, span: Span) {
         if usize::from(depth) + 1 == self.state.depth() {
-            let (deep, shallow) = (span.place(0).0, span.place(span.len.saturating_sub(1)).0);
-            self.trace.shown_slots |= (shallow..=deep).fold(0, |mask, n| mask | 1 << n);
+            self.trace.shown_slots |= slot_set(span);
         }
         let subprog = self.frame_at(depth).subprog;
         self.found.stack_used(subprog, span.off.unsigned_abs());
-        self.trace.touch = Some(StackTouch { depth, span });
     }
 
-    /// Ties a number to the copy that is about to be made of it. Constants need no tie, and
-    /// one that already went through an addition starts anew.
+    /// The step may read these bytes of a stack, so what they hold matters before it.
+    fn reads_stack(&mut self, depth: u8, span: Span) {
+        self.live.read(self.chain, depth, self.pc, slot_set(span));
+    }
+
+    /// The step surely overwrites the slots that these bytes lie in, all of them.
+    fn overwrites_stack(&mut self, depth: u8, span: Span) {
+        self.live.write(depth, slot_set(span));
+    }
+
+    /// A register was spilled to the slot, or filled from it.
+    fn note_slot(&mut self, depth: u8, slot: usize) {
+        self.trace.note = Note::Slot { depth, slot: slot as u8 };
+    }
+
+    /// Ties a register's number to the copy that is about to be made of it.
     fn link(&mut self, reg: Name) {
-        let Reg::Number(mut n) = self.frame().regs[reg.index()] else { return };
-        if let Some(Link { delta: Some(_), .. }) = n.link {
-            n.link = None;
+        if self.frame().regs[reg.index()].number().is_some() {
+            tie_to_copy(&mut self.state.frame_mut().regs[reg.index()], self.ids);
         }
-        if n.link.is_none() && n.value.as_const().is_none() {
-            n.link = Some(Link { id: self.ids.scalar(), delta: None });
-        }
-        self.state.frame_mut().regs[reg.index()] = Reg::Number(n);
+    }
+}
+
+/// Ties a number to the copy that is about to be made of it. Constants need no tie, and one that
+/// already went through an addition starts anew.
+fn tie_to_copy(reg: &mut Reg, ids: &mut Ids) {
+    let Reg::Number(n) = reg else { return };
+    n.link = n.link.filter(|link| link.delta.is_none());
+    if n.link.is_none() && n.value.as_const().is_none() {
+        n.link = Some(Link { id: ids.scalar(), delta: None });
     }
 }
 
@@ -243,4 +277,9 @@ fn swapped(op: SwapOp, width: SwapWidth, n: &Scalar) -> Scalar {
     };
     let bits = Tnum::new(swap(n.bits.value()), swap(n.bits.mask()));
     Scalar { bits, ..Scalar::UNKNOWN }.truncate(width.bits())
+}
+
+/// Slots by bit.
+fn slot_set(span: Span) -> u64 {
+    span.slots().filter(|&n| n < u64::BITS as usize).fold(0, |set, n| set | 1 << n)
 }

@@ -4,7 +4,7 @@ use super::Step;
 use crate::Privilege;
 use crate::reason::{ObjectReason, Reason};
 use crate::state::stack::Span;
-use crate::state::{MemKind, PtrId, PtrTo, Reg};
+use crate::state::{MemKind, Object, PtrId, PtrTo, Reg};
 
 impl Step<'_> {
     /// A store is about to write slots of the span: dynptrs in them end, which those that stand
@@ -14,9 +14,11 @@ impl Step<'_> {
         let in_way: Vec<_> =
             in_way.filter_map(|(off, object)| Some((off, *object.dynptr()?))).collect();
         for (off, dynptr) in in_way {
+            let whole = Span { off, len: Object::Dynptr(dynptr).bytes() };
             if dynptr.ref_id.is_some() {
                 return Err(ObjectReason::OverwritesReferenced.into());
             }
+            self.overwrites_stack(depth, whole);
             self.frame_at_mut(depth).stack.remove(off);
             self.end_slices(dynptr.id);
         }

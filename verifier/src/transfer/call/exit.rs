@@ -11,14 +11,20 @@ use ubpf_isa::Reg as Name;
 impl Step<'_> {
     /// The end of a subprogram, a callback or the program.
     pub(in super::super) fn exit(&mut self) -> Result<Next, Reason> {
-        let (callback, back) = (self.state.frame().callback, self.state.frame().return_to);
         // What a callback leaves behind is found where the program ends after it.
         if self.state.depth() == 1 {
             self.check_held(Region::Exit)?;
         }
-        let Some(back) = back else {
+        if self.state.frame().return_to.is_none() {
             return self.end(Name::R0).map(|()| Next::End);
-        };
+        }
+        self.leave()
+    }
+
+    /// Goes back to the caller of a subprogram, or to the helper that called it.
+    pub(super) fn leave(&mut self) -> Result<Next, Reason> {
+        let (callback, back) = (self.state.frame().callback, self.state.frame().return_to);
+        let Some(back) = back else { return Ok(Next::End) };
         self.trace.shown.insert(Name::R0);
         let result = self.frame().regs[Name::R0.index()];
         if let Reg::Pointer(Pointer { to: PtrTo::Stack(_), .. }) = result {

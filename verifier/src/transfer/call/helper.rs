@@ -84,15 +84,15 @@ impl Step<'_> {
         self.state.frame_mut().regs[Name::R0.index()] = result;
         self.trace.shown.insert(Name::R0);
         self.check_map_op(decl, name, &passed)?;
+        if decl.map_op == Some(MapOp::TailCall) && self.state.depth() > 1 {
+            return self.tail_call(next);
+        }
         // What is written through a dynptr may take a copy of the packet.
         let written = passed.dynptr.filter(|_| decl.name == "dynptr_write");
         if decl.changes_packet
             || written.is_some_and(|p| matches!(p.kind, DynptrKind::Skb | DynptrKind::SkbMeta))
         {
             self.forget_packet();
-        }
-        if decl.map_op == Some(MapOp::TailCall) && self.state.depth() > 1 {
-            return self.after_tail_call(next);
         }
         Ok(Self::beside(next, entered))
     }
@@ -209,19 +209,17 @@ impl Step<'_> {
         true
     }
 
-    /// A tail call in a subprogram goes on behind it where it fails, and returns from the
-    /// subprogram where it does not; either way the packet may have moved.
-    fn after_tail_call(&mut self, next: Pc) -> Result<Next, Reason> {
-        self.forget_packet();
-        let frame = self.state.frame();
-        if frame.callback.is_some() {
-            return Err(Reason::Unsupported("tail calls in callbacks"));
-        }
-        let Some(back) = frame.return_to else { return Ok(Next::Go(next)) };
+    /// A tail call in a subprogram returns from it where it succeeds, with whatever the other
+    /// program did to the packet; beside that waits the way on where it fails.
+    fn tail_call(&mut self, next: Pc) -> Result<Next, Reason> {
         let other = Box::new(self.state.clone());
-        self.state.pop();
+        self.forget_packet();
         self.state.frame_mut().regs[Name::R0.index()] = Reg::UNKNOWN;
-        Ok(Next::Fork { here: back, there: next, other })
+        let next_of = |here| Next::Fork { here, there: next, other };
+        match self.leave()? {
+            Next::Go(here) => Ok(next_of(here)),
+            _ => Err(Reason::Unsupported("tail calls in callbacks")),
+        }
     }
 
     /// The packet may have moved: nothing known points into it any more.

@@ -89,9 +89,7 @@ impl Step<'_> {
             return Ok(());
         }
         self.touch_stack(depth, whole);
-        if low != high {
-            self.demand(at.base);
-        } else if access == MemAccess::WriteUninit {
+        if low == high && access == MemAccess::WriteUninit {
             let in_way = self.frame_at(depth).stack.objects_in(whole);
             let dynptrs = in_way.filter(|(_, object)| object.dynptr().is_some());
             if let Some(off) = dynptrs.map(|(off, _)| off.max(whole.off)).min() {
@@ -100,6 +98,7 @@ impl Step<'_> {
             passed.filled = Some((depth, whole));
             return Ok(());
         }
+        self.reads_stack(depth, whole);
         let uninit_ok = self.cx.options.privilege == Privilege::Privileged;
         let readable = self.frame_at(depth).stack.readable(whole, uninit_ok);
         if let Err(FillError::Invalid { n }) = readable {

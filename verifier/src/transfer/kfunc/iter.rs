@@ -61,10 +61,12 @@ impl Step<'_> {
             return Err(KfuncReason::IterNeedsRcu(kfunc.name()).into());
         }
         self.touch_stack(*depth, span);
+        self.reads_stack(*depth, span);
         passed.iter = Some((*depth, span.off));
         passed.reference = Some(iter.ref_id);
         if kfunc.has(KfuncFlag::IterDestroy) {
             self.release(iter.ref_id);
+            self.overwrites_stack(*depth, span);
             self.frame_at_mut(*depth).stack.remove(span.off);
         }
         Ok(())
@@ -80,6 +82,7 @@ impl Step<'_> {
     ) -> Result<(), Reason> {
         self.overwrite_dynptrs(depth, span)?;
         self.touch_stack(depth, span);
+        self.overwrites_stack(depth, span);
         let trust = match (kfunc.has(KfuncFlag::RcuProtected), self.in_rcu_section()) {
             (false, _) => IterTrust::Plain,
             (true, true) => IterTrust::Rcu,
@@ -129,7 +132,7 @@ impl Step<'_> {
         if let Reg::Pointer(p) = &mut other.frame_mut().regs[Name::R0.index()] {
             p.nullable = false;
         }
-        Ok(Next::Fork { here: next, there: next, other })
+        Ok(Next::Round { here: next, there: next, other })
     }
 
     fn may_walk_tasks_of_css(&self) -> bool {

@@ -1,25 +1,28 @@
 //! The control-flow graph: which instructions can be reached, where loops are, where paths join.
 //!
 //! One depth-first walk from the entry, through calls, in the kernel's order. It marks the
-//! places where states are kept for pruning; strongly connected components (petgraph) then tell
-//! loops from straight code.
+//! places where states are kept for pruning. [`order`] then numbers the loops and puts each
+//! subprogram's instructions in the order that data-flow analyses go over them.
+
+pub(crate) mod callee;
+mod order;
+
+pub use callee::CallsBack;
 
 use crate::reason::{Rejection, ShapeReason};
 use crate::structure::jump_offset;
 use crate::text::{At, Text, named_subprog};
-use petgraph::algo::kosaraju_scc;
-use petgraph::graph::{DiGraph, NodeIndex};
-use ubpf_abi::helper::{ArgKind, CallbackKind, HelperId};
-use ubpf_abi::kfunc::{KfuncDecl, KfuncFlag, KfuncSpecial};
-use ubpf_abi::object::Extern;
+use order::Order;
+pub(crate) use order::successors;
 use ubpf_abi::platform::Platform;
-use ubpf_abi::program::SubprogId;
+use ubpf_abi::program::{Program, SubprogId};
 use ubpf_isa::{CallTarget, Flow, Insn, Pc, Slot};
 
 /// What the walk found out about each slot.
 #[derive(Clone, Debug)]
 pub struct Cfg {
     marks: Vec<Mark>,
+    order: Order,
 }
 
 /// What the walk found out about one slot.
@@ -27,16 +30,25 @@ pub struct Cfg {
 pub struct Mark {
     /// States are compared and kept here.
     pub prune_point: bool,
-    /// The instruction is a jump's target or follows one: history is recorded here.
+    /// A path may come here from elsewhere than the instruction before.
     pub jump_point: bool,
     /// A state is kept at every visit, for loops that converge only so.
     pub force_checkpoint: bool,
-    /// A helper call that calls subprograms back: an implicit loop.
-    pub calls_back: bool,
-    /// A call for an iterator's next item.
-    pub iter_next: bool,
+    /// A loop that ends because the kernel sees to it, though no state shows it.
+    pub implicit_loop: Option<ImplicitLoop>,
     /// The loop it is part of, counted from 1; 0 in straight code.
     pub scc: u32,
+}
+
+/// Instructions whose rounds end by themselves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ImplicitLoop {
+    /// A call that calls subprograms back before it returns.
+    CallsBack,
+    /// The next item of an open-coded iterator.
+    IterNext,
+    /// `may_goto`.
+    MayGoto,
 }
 
 impl Cfg {
@@ -46,15 +58,15 @@ impl Cfg {
     /// When an instruction cannot be reached, a jump goes into a wide load, or (where loops are
     /// not allowed) a path comes back to itself.
     pub fn build(
+        program: &Program,
         text: &Text,
         exception: Option<SubprogId>,
-        externs: &[Extern],
         loops_allowed: bool,
         platform: &dyn Platform,
     ) -> Result<Self, Rejection> {
         let mut walk = Walk {
+            program,
             text,
-            externs,
             platform,
             loops_allowed,
             state: vec![State::Unseen; text.len()],
@@ -67,14 +79,32 @@ impl Cfg {
         }
         walk.check_reached()?;
         let mut marks = walk.marks;
-        mark_loops(text, &mut marks);
-        Ok(Self { marks })
+        order::number_loops(text, &mut marks);
+        Ok(Self { marks, order: Order::of(text) })
     }
 
     /// What was found out about the instruction at `pc`.
     #[must_use]
     pub fn mark(&self, pc: Pc) -> Mark {
         self.marks.get(pc.index()).copied().unwrap_or_default()
+    }
+
+    /// The call at `pc` calls subprograms back before it returns.
+    #[must_use]
+    pub fn calls_back(&self, pc: Pc) -> bool {
+        self.mark(pc).implicit_loop == Some(ImplicitLoop::CallsBack)
+    }
+
+    /// A subprogram's instructions, each after those that can follow it, as far as loops allow.
+    #[must_use]
+    pub fn postorder(&self, subprog: SubprogId) -> &[Pc] {
+        self.order.of_subprog(subprog)
+    }
+
+    /// All instructions, subprogram by subprogram, in that order.
+    #[must_use]
+    pub fn all_postorder(&self) -> &[Pc] {
+        self.order.all()
     }
 }
 
@@ -87,8 +117,8 @@ enum State {
 }
 
 struct Walk<'a> {
+    program: &'a Program,
     text: &'a Text,
-    externs: &'a [Extern],
     platform: &'a dyn Platform,
     loops_allowed: bool,
     state: Vec<State>,
@@ -103,7 +133,6 @@ impl Walk<'_> {
         }
         let mut stack = vec![(entry, 0)];
         self.state[entry.index()] = State::Open;
-        self.marks[entry.index()].prune_point = true;
         while let Some(top) = stack.last_mut() {
             let (pc, taken) = *top;
             top.1 += 1;
@@ -185,102 +214,58 @@ impl Walk<'_> {
     fn mark_insn(&mut self, pc: Pc, insn: &Insn) {
         let next = Pc(pc.0 + insn.slots());
         match *insn {
-            Insn::Jump { off, .. } => {
-                if let Some(target) = pc.target(off) {
-                    self.mark_prune(target);
-                    self.mark_jump(target);
-                }
-            }
+            Insn::Jump { off, .. } => self.mark_target(pc.target(off)),
             Insn::Branch { off, .. } => {
-                self.mark_prune(pc);
-                self.mark_jump(next);
-                if let Some(target) = pc.target(off.into()) {
-                    self.mark_jump(target);
-                }
+                self.mark(pc).prune_point = true;
+                self.mark_target(pc.target(off.into()));
             }
             Insn::MayGoto { off } => {
-                self.mark_prune(pc);
-                self.mark_checkpoint(pc);
-                self.mark_jump(next);
-                if let Some(target) = pc.target(off.into()) {
-                    self.mark_jump(target);
+                self.mark_implicit(pc, ImplicitLoop::MayGoto);
+                self.mark_target(pc.target(off.into()));
+            }
+            Insn::Call(target) => {
+                match callee::calls_back(self.program, self.platform, target) {
+                    Some(CallsBack::Later) => self.mark(pc).prune_point = true,
+                    Some(CallsBack::Now) => {
+                        self.mark_implicit(pc, ImplicitLoop::CallsBack);
+                        self.mark(pc).jump_point = true;
+                    }
+                    None => {}
+                }
+                if callee::is_iter_next(self.program, self.platform, target) {
+                    self.mark_implicit(pc, ImplicitLoop::IterNext);
+                }
+                self.mark_target(Some(next));
+                if let CallTarget::Subprog(off) = target {
+                    self.mark(pc).prune_point = true;
+                    self.mark_target(pc.target(off));
                 }
             }
-            Insn::Call(CallTarget::Helper(id)) => match self.callback(HelperId(id)) {
-                // A function that is called later may set itself anew, and again.
-                Some(CallbackKind::Timer) => {
-                    self.mark_prune(pc);
-                    self.mark_checkpoint(pc);
-                }
-                Some(_) => self.mark_callback(pc),
-                None => {}
-            },
-            Insn::Call(CallTarget::Kfunc { btf_id, .. }) => {
-                let Some(decl) = self.kfunc(btf_id) else { return };
-                if decl.has(KfuncFlag::IterNext) {
-                    self.mark_prune(pc);
-                    self.mark_checkpoint(pc);
-                    if let Some(mark) = self.marks.get_mut(pc.index()) {
-                        mark.iter_next = true;
-                    }
-                }
-                match decl.special {
-                    Some(KfuncSpecial::RbtreeAdd) => self.mark_callback(pc),
-                    Some(KfuncSpecial::WqSetCallback | KfuncSpecial::TaskWorkSchedule) => {
-                        self.mark_prune(pc);
-                    }
-                    _ => {}
-                }
-            }
-            Insn::Call(CallTarget::Subprog(off)) => {
-                self.mark_prune(pc);
-                self.mark_jump(next);
-                if let Some(target) = pc.target(off) {
-                    self.mark_jump(target);
-                }
+            Insn::LdImm64 { .. } if insn.subprog().is_some() => {
+                self.mark(pc).prune_point = true;
+                self.mark_target(Some(next));
+                self.mark_target(insn.subprog().and_then(|off| pc.target(off)));
             }
             _ => {}
         }
     }
 
-    /// How the helper calls back, if it does.
-    fn callback(&self, id: HelperId) -> Option<CallbackKind> {
-        self.platform.helper(id)?.args.iter().find_map(|arg| match arg.kind {
-            ArgKind::Callback(kind) => Some(kind),
-            _ => None,
-        })
+    fn mark(&mut self, pc: Pc) -> &mut Mark {
+        &mut self.marks[pc.index()]
     }
 
-    fn kfunc(&self, target: i32) -> Option<KfuncDecl> {
-        let symbol = self.externs.get(target.cast_unsigned() as usize)?;
-        self.platform.kfunc(&symbol.name).copied()
+    fn mark_implicit(&mut self, pc: Pc, kind: ImplicitLoop) {
+        let mark = self.mark(pc);
+        mark.prune_point = true;
+        mark.force_checkpoint = true;
+        mark.implicit_loop = Some(kind);
     }
 
-    /// The call goes on as if it had not called back, and beside it waits a path that does.
-    fn mark_callback(&mut self, pc: Pc) {
-        self.mark_prune(pc);
-        self.mark_checkpoint(pc);
-        self.mark_jump(pc);
-        if let Some(mark) = self.marks.get_mut(pc.index()) {
-            mark.calls_back = true;
-        }
-    }
-
-    fn mark_prune(&mut self, pc: Pc) {
-        if let Some(mark) = self.marks.get_mut(pc.index()) {
+    /// Paths come here from elsewhere.
+    fn mark_target(&mut self, pc: Option<Pc>) {
+        if let Some(mark) = pc.and_then(|pc| self.marks.get_mut(pc.index())) {
             mark.prune_point = true;
-        }
-    }
-
-    fn mark_jump(&mut self, pc: Pc) {
-        if let Some(mark) = self.marks.get_mut(pc.index()) {
             mark.jump_point = true;
-        }
-    }
-
-    fn mark_checkpoint(&mut self, pc: Pc) {
-        if let Some(mark) = self.marks.get_mut(pc.index()) {
-            mark.force_checkpoint = true;
         }
     }
 
@@ -290,30 +275,5 @@ impl Walk<'_> {
             .map(Pc)
             .find(|&pc| self.state[pc.index()] != State::Done && !tail(pc))
             .map_or(Ok(()), |pc| Err(Rejection::at(pc, ShapeReason::Unreachable(pc))))
-    }
-}
-
-/// Numbers the loops: components of more than one instruction, or with an edge to themselves.
-/// Calls are edges to the next instruction only, so loops never cross subprograms.
-fn mark_loops(text: &Text, marks: &mut [Mark]) {
-    let mut graph = DiGraph::<(), ()>::with_capacity(text.len(), text.len() * 2);
-    for _ in 0..text.len() {
-        graph.add_node(());
-    }
-    for (pc, insn) in text.insns() {
-        for to in insn.successors(pc).flatten().filter(|to| to.index() < text.len()) {
-            graph.add_edge(NodeIndex::new(pc.index()), NodeIndex::new(to.index()), ());
-        }
-    }
-    let mut number = 0;
-    // Kosaraju's algorithm, because it does not recurse: programs have up to a million slots.
-    for component in kosaraju_scc(&graph) {
-        let [first, ..] = component[..] else { continue };
-        if component.len() > 1 || graph.contains_edge(first, first) {
-            number += 1;
-            for node in component {
-                marks[node.index()].scc = number;
-            }
-        }
     }
 }
