@@ -3,6 +3,7 @@
 use crate::error::{InstantiateError, VerifyError};
 use crate::instance::Instance;
 use crate::module::Module;
+use std::any::Any;
 use std::sync::Arc;
 use ubpf_abi::Kernel;
 use ubpf_abi::btf::Btf;
@@ -25,6 +26,7 @@ pub struct Engine {
     options: LoadOptions,
     env: EnvConfig,
     budget: Option<u64>,
+    memory: Option<u64>,
     mode: MemMode,
     executor: Arc<dyn Executor>,
 }
@@ -36,6 +38,7 @@ pub struct EngineBuilder {
     options: LoadOptions,
     env: EnvConfig,
     budget: Option<u64>,
+    memory: Option<u64>,
     mode: MemMode,
     executor: Arc<dyn Executor>,
 }
@@ -47,6 +50,7 @@ impl Default for EngineBuilder {
             options: LoadOptions::default(),
             env: EnvConfig::default(),
             budget: None,
+            memory: None,
             mode: MemMode::Proved,
             executor: Arc::new(Interp),
         }
@@ -117,6 +121,15 @@ impl EngineBuilder {
         self
     }
 
+    /// Bytes of guest memory that an instance may have: its maps' keys and values, its stack,
+    /// packets and contexts. 4 GiB of addresses by default. Maps that do not fit make
+    /// [`Engine::instantiate`] fail, elements of maps that do not fit are `-ENOMEM` to the program.
+    #[must_use]
+    pub const fn memory_limit(mut self, bytes: u64) -> Self {
+        self.memory = Some(bytes);
+        self
+    }
+
     /// Confines verified programs to their world's memory even where the verifier should err, at
     /// the price of an instruction for most accesses.
     #[must_use]
@@ -151,6 +164,7 @@ impl EngineBuilder {
             options: self.options,
             env: self.env,
             budget: self.budget,
+            memory: self.memory,
             mode: self.mode,
             executor: self.executor,
         }
@@ -192,6 +206,12 @@ impl Engine {
     #[must_use]
     pub const fn budget(&self) -> Option<u64> {
         self.budget
+    }
+
+    /// Bytes of guest memory that an instance may have, when the host said so.
+    #[must_use]
+    pub const fn memory_limit(&self) -> Option<u64> {
+        self.memory
     }
 
     /// What executes programs.
@@ -236,16 +256,16 @@ impl Engine {
     /// kernel. What it is instantiated as runs without the checks that the proof makes
     /// needless.
     ///
-    /// ```no_run
+    /// ```
     /// use ubpf::{Engine, VerifyError};
     ///
     /// let engine = Engine::builder().build();
-    /// let object = engine.load(&std::fs::read("filter.o")?)?;
-    /// let module = match engine.verify(&object, "filter") {
+    /// let object = engine.load(&std::fs::read("examples/guard.bpf.o")?)?;
+    /// let module = match engine.verify(&object, "guard") {
     ///     Ok(module) => module,
     ///     // Not modelled yet: it can run with every access checked.
     ///     Err(VerifyError::Rejected(rejection)) if rejection.is_unsupported() => {
-    ///         engine.prepare(&object, "filter")?
+    ///         engine.prepare(&object, "guard")?
     ///     }
     ///     Err(refused) => return Err(refused.into()),
     /// };
@@ -295,6 +315,20 @@ impl Engine {
     /// # Errors
     /// [`InstantiateError`] names the map or instruction that cannot exist here.
     pub fn instantiate(&self, module: &Module) -> Result<Instance, InstantiateError> {
-        Instance::new(self, module)
+        Instance::new(self, module, Box::new(()))
+    }
+
+    /// The same, with what the host's own helpers work on: they get it from
+    /// [`CallCx::host`](ubpf_vm::call::CallCx::host), the host from [`Instance::host`]. See
+    /// [`host`](crate::host).
+    ///
+    /// # Errors
+    /// As [`Engine::instantiate`].
+    pub fn instantiate_with<T: Any + Send + Sync>(
+        &self,
+        module: &Module,
+        host: T,
+    ) -> Result<Instance, InstantiateError> {
+        Instance::new(self, module, Box::new(host))
     }
 }

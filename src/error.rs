@@ -1,5 +1,6 @@
 //! Errors of the steps from a module to an outcome.
 
+use std::any::Any;
 use std::sync::Arc;
 use ubpf_abi::map::MapType;
 use ubpf_abi::prog_type::ProgType;
@@ -11,6 +12,7 @@ use ubpf_vm::engine::CompileError;
 use ubpf_vm::lower::LowerError;
 use ubpf_vm::mem::{MemError, Near};
 use ubpf_vm::run::InputError;
+use ubpf_vm::world::HostError;
 
 /// Whatever can go wrong, for callers that do not care at which step.
 #[derive(Debug, thiserror::Error)]
@@ -28,6 +30,9 @@ pub enum Error {
     /// A run did not come to its end.
     #[error(transparent)]
     Run(#[from] RunError),
+    /// There is no such map.
+    #[error(transparent)]
+    Map(#[from] NoSuchMap),
 }
 
 /// Why there is no verified module.
@@ -68,6 +73,14 @@ pub enum InstantiateError {
         prog_type: ProgType,
         /// The kernel that brought it.
         since: Version,
+    },
+    /// A module of another program type cannot replace the one that runs.
+    #[error("the instance runs a {now} program, and the new one is of type {new}")]
+    ReloadType {
+        /// What runs.
+        now: ProgType,
+        /// What was to replace it.
+        new: ProgType,
     },
     /// A map's type does not exist, is not emulated, or not there yet in the emulated kernel.
     #[error("map `{name}` cannot exist here: nothing emulates {}", type_name(.map_type))]
@@ -157,6 +170,59 @@ pub enum RunError {
     /// The program trapped.
     #[error(transparent)]
     Trap(#[from] Trapped),
+    /// A helper of the host ended the run with an error of the host's own.
+    #[error(transparent)]
+    Host(#[from] HostFailure),
+    /// A helper of the host panicked. The instance can go on.
+    #[error(transparent)]
+    Panicked(#[from] Panicked),
+}
+
+impl RunError {
+    /// The trap that ended the run, where it was one.
+    #[must_use]
+    pub const fn trap(&self) -> Option<&Trapped> {
+        match self {
+            Self::Trap(trapped) | Self::Host(HostFailure { trapped, .. }) => Some(trapped),
+            Self::Input(_) | Self::Panicked(_) => None,
+        }
+    }
+}
+
+/// An error of a host's helper, which ended the run.
+#[derive(Debug, thiserror::Error)]
+#[error("a helper of the host failed")]
+pub struct HostFailure {
+    /// Where.
+    pub trapped: Trapped,
+    /// The host's error.
+    pub source: HostError,
+}
+
+/// A panic in a host's helper.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a helper of the host panicked: {message}")]
+pub struct Panicked {
+    /// What it panicked with, where that was text.
+    pub message: String,
+}
+
+impl Panicked {
+    pub(crate) fn new(payload: Box<dyn Any + Send>) -> Self {
+        let text = payload.downcast_ref::<&str>().map(|text| (*text).to_owned());
+        let text = text.or_else(|| payload.downcast_ref::<String>().cloned());
+        Self { message: text.unwrap_or_else(|| "no message".to_owned()) }
+    }
+}
+
+/// There is no map of this name.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("no map is called `{name}`; there are {}", .have.join(", "))]
+pub struct NoSuchMap {
+    /// What was asked for.
+    pub name: String,
+    /// The maps that there are.
+    pub have: Vec<String>,
 }
 
 /// A trap, with what was known where it happened.

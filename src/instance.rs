@@ -1,36 +1,31 @@
 //! Instances: a program in a world of its own, with its maps and memory.
-//!
-//! What libbpf does between opening an object and a program that can be run, this does here: maps
-//! are created and initialised, read-only data is frozen, programs that prog arrays refer to
-//! are made ready as well. Maps that the program cannot reach may fail to exist.
 
 use crate::engine::Engine;
-use crate::error::{InstantiateError, RunError, Trapped};
+use crate::error::{HostFailure, InstantiateError, NoSuchMap, Panicked, RunError, Trapped};
+use crate::map::MapHandle;
 use crate::module::Module;
-use std::collections::{BTreeMap, BTreeSet};
+use crate::setup::{Made, Placed, Setup};
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use ubpf_abi::map::{DataSection, MapDef, MapId, MapInit, MapType, SlotTarget};
 use ubpf_abi::platform::Platform;
 use ubpf_abi::prog_type::ProgType;
 use ubpf_abi::program::{Program, SubprogId};
-use ubpf_abi::{Errno, Trap, TrapKind};
+use ubpf_abi::{Trap, TrapKind};
 use ubpf_helpers::env::{self, Environment, KernelTypes, Redirect};
-use ubpf_isa::{Imm64, Insn, decode_all};
-use ubpf_vm::code::Code;
 use ubpf_vm::engine::{Call, Image, Thread};
 use ubpf_vm::interp;
-use ubpf_vm::lower::{Target, lower, lower_verified};
 use ubpf_vm::map::Map;
-use ubpf_vm::mem::{Cage, GuestAddr};
+use ubpf_vm::mem::Cage;
 use ubpf_vm::registry::{ProgTypeDef, Registry};
 use ubpf_vm::run::{Cpu, Input, Output, RunState};
-use ubpf_vm::world::{ProgId, World};
+use ubpf_vm::world::World;
 
 /// A program in its world. Maps keep their contents from run to run.
 pub struct Instance {
     world: World,
-    maps: Vec<Option<Arc<dyn Map>>>,
+    maps: Vec<Option<Placed>>,
     prog_type: ProgTypeDef,
     image: Arc<dyn Image>,
     thread: Thread,
@@ -86,7 +81,11 @@ fn not_run(registry: &Registry, prog_type: ProgType) -> InstantiateError {
 }
 
 impl Instance {
-    pub(crate) fn new(engine: &Engine, module: &Module) -> Result<Self, InstantiateError> {
+    pub(crate) fn new(
+        engine: &Engine,
+        module: &Module,
+        host: Box<dyn Any + Send + Sync>,
+    ) -> Result<Self, InstantiateError> {
         let program = module.program();
         let prog_type = *engine
             .registry()
@@ -100,28 +99,38 @@ impl Instance {
         config.program_types = config.program_types.or_else(|| module.object().btf.clone());
         let cpus = config.cpus;
         let environment = Box::new(Environment::new(config));
-        let world = World::new(Cage::new()?, engine.kernel(), cpus, environment);
-        let mut setup = Setup {
-            engine,
-            registry: engine.registry(),
-            module,
-            world: &world,
-            maps: Vec::new(),
-            addrs: Vec::new(),
-        };
-        let programs = setup.reachable()?;
-        setup.create_maps(&programs)?;
-        let images = setup.images(&programs)?;
-        setup.init_maps(&images)?;
-        let maps = setup.maps;
-        let image = images.get(&program.name).map(|(_, image)| Arc::clone(image));
-        let image = image.ok_or(InstantiateError::TooManyPrograms(Errno::ENOENT))?;
+        let cage = Cage::new()?;
+        if let Some(bytes) = engine.memory_limit() {
+            cage.set_limit(bytes);
+        }
+        let world = World::new(cage, engine.kernel(), cpus, environment).with_host(host);
+        let Made { maps, image } = Setup::new(engine, module, &world).make(&[])?;
         let mut thread = Thread::new(&world, Cpu(0))?;
         if let Some(budget) = engine.budget() {
             thread.budget = budget;
         }
         let engine_name = engine.executor().name();
         Ok(Self { world, maps, prog_type, image, thread, engine_name })
+    }
+
+    /// Goes on with another program, such as a newer build of the one before, on the same maps: those
+    /// that both have, of the same name, type and sizes, keep their contents and what was
+    /// inserted; the others, and global data, begin anew. What the instance had before stays as
+    /// it is when this fails.
+    ///
+    /// Maps and programs that are not used any more take memory until the instance goes.
+    ///
+    /// # Errors
+    /// As [`Engine::instantiate`], and when the module is of another program type.
+    pub fn reload(&mut self, engine: &Engine, module: &Module) -> Result<(), InstantiateError> {
+        let (now, new) = (self.program().prog_type, module.program().prog_type);
+        if now != new {
+            return Err(InstantiateError::ReloadType { now, new });
+        }
+        let made = Setup::new(engine, module, &self.world).make(&self.maps)?;
+        (self.maps, self.image) = (made.maps, made.image);
+        self.engine_name = engine.executor().name();
+        Ok(())
     }
 
     /// Runs the program once.
@@ -154,22 +163,39 @@ impl Instance {
                 elapsed = Some(start.elapsed() * repeat / (repeat - 1));
             }
             let args = [state.ctx().into(), 0, 0, 0, 0];
-            let call = Call { world, state: &mut *state, func: SubprogId(0), args };
-            let outcome = self.image.call(&mut self.thread, call);
-            insns = outcome.insns;
-            r0 = match outcome.result {
-                Err(trap) if trap.kind == TrapKind::Thrown => {
-                    let call = Catch { world, state: &mut *state, cookie: trap.info };
-                    call.r0(&*self.image, &mut self.thread)
-                }
-                result => result,
-            }
-            .map_err(|trap| self.trapped(trap))?;
+            let (image, thread, state) = (&*self.image, &mut self.thread, &mut *state);
+            let call = || {
+                let call = Call { world, state: &mut *state, func: SubprogId(0), args };
+                let outcome = image.call(thread, call);
+                let result = match outcome.result {
+                    Err(trap) if trap.kind == TrapKind::Thrown => {
+                        Catch { world, state, cookie: trap.info }.r0(image, thread)
+                    }
+                    result => result,
+                };
+                (result, outcome.insns)
+            };
+            // What a panic may have left half done is the host's own: helpers of ours do not
+            // panic, and maps and memory are as programs that trap leave them.
+            let (result, executed) = catch_unwind(AssertUnwindSafe(call)).map_err(Panicked::new)?;
+            insns = executed;
+            r0 = result.map_err(|trap| self.ended(trap))?;
         }
         let elapsed = elapsed.unwrap_or_else(|| start.elapsed());
         let output = state.finish(world, r0)?;
         let redirect = env::of(world).take_redirect();
         Ok(Outcome { output, r0, insns, elapsed, repeat, redirect })
+    }
+
+    /// Why the run ended, with the host's own error where it was one of its helpers.
+    fn ended(&self, trap: Trap) -> RunError {
+        let trapped = self.trapped(trap);
+        match self.world.take_failure() {
+            Some(source) if trap.kind == TrapKind::HostError => {
+                RunError::Host(HostFailure { trapped, source })
+            }
+            _ => RunError::Trap(trapped),
+        }
     }
 
     /// Describes a trap while the run's memory is still there.
@@ -214,10 +240,27 @@ impl Instance {
 
     /// The maps that were created, in the object's order.
     pub fn maps(&self) -> impl Iterator<Item = &dyn Map> {
-        self.maps.iter().flatten().map(|map| &**map)
+        self.maps.iter().flatten().map(|placed| &*placed.map)
     }
 
-    /// The map of this name.
+    /// What the host gave the instance for its helpers, as the type it has.
+    #[must_use]
+    pub fn host<T: Any>(&self) -> Option<&T> {
+        self.world.host()
+    }
+
+    /// The map of this name, to be read and filled.
+    ///
+    /// # Errors
+    /// [`NoSuchMap`] names those that there are.
+    pub fn open_map(&self, name: &str) -> Result<MapHandle<'_>, NoSuchMap> {
+        self.map(name).map(MapHandle::new).ok_or_else(|| NoSuchMap {
+            name: name.to_owned(),
+            have: self.maps().map(|map| map.def().name.clone()).collect(),
+        })
+    }
+
+    /// The map of this name, as helpers and bpf(2) see it.
     #[must_use]
     pub fn map(&self, name: &str) -> Option<&dyn Map> {
         self.maps().find(|map| map.def().name == name)
@@ -277,227 +320,4 @@ fn exception_callback(program: &Program) -> Option<SubprogId> {
     let name = btf.decl_tags(main, None).find_map(|tag| tag.strip_prefix("exception_callback:"))?;
     let at = program.subprogs.iter().position(|subprog| subprog.name == name)?;
     u32::try_from(at).ok().map(SubprogId)
-}
-
-/// A program by its name, with its number where a prog array refers to it.
-type Images = BTreeMap<String, (Option<ProgId>, Arc<dyn Image>)>;
-
-/// An instance in the making.
-struct Setup<'a> {
-    engine: &'a Engine,
-    registry: &'a Registry,
-    module: &'a Module,
-    world: &'a World,
-    /// Maps by their [`MapId`].
-    maps: Vec<Option<Arc<dyn Map>>>,
-    /// Their addresses.
-    addrs: Vec<Option<GuestAddr>>,
-}
-
-impl Setup<'_> {
-    fn defs(&self) -> &[MapDef] {
-        &self.module.program().maps
-    }
-
-    /// The program, and all that it can get to by tail calls through initialised prog arrays.
-    fn reachable(&self) -> Result<BTreeMap<String, Arc<Program>>, InstantiateError> {
-        let entry = self.module.program();
-        let mut programs = BTreeMap::from([(entry.name.clone(), Arc::clone(entry))]);
-        let mut pending = vec![Arc::clone(entry)];
-        while let Some(program) = pending.pop() {
-            for map in maps_of(&program) {
-                let Some(MapDef { name: map, init: MapInit::Slots(slots), .. }) =
-                    self.defs().get(map.index())
-                else {
-                    continue;
-                };
-                for (_, target) in slots {
-                    let SlotTarget::Prog(name) = target else { continue };
-                    if programs.contains_key(name) {
-                        continue;
-                    }
-                    let linked = Arc::new(self.link(name, map)?);
-                    programs.insert(name.clone(), Arc::clone(&linked));
-                    pending.push(linked);
-                }
-            }
-        }
-        Ok(programs)
-    }
-
-    fn link(&self, name: &str, map: &str) -> Result<Program, InstantiateError> {
-        let object = self.module.object();
-        ubpf_loader::find_program(object, Some(name))
-            .and_then(|index| {
-                ubpf_loader::link(object, index, Some(self.module.program().prog_type))
-            })
-            .map_err(|source| InstantiateError::LinkSlot {
-                name: name.to_owned(),
-                map: map.to_owned(),
-                source,
-            })
-    }
-
-    /// Creates all maps; those that no program refers to where that is possible.
-    fn create_maps(
-        &mut self,
-        programs: &BTreeMap<String, Arc<Program>>,
-    ) -> Result<(), InstantiateError> {
-        let needed = self.needed(programs);
-        for index in 0..self.defs().len() {
-            let Some(def) = self.defs().get(index) else { break };
-            let created = self.create(def);
-            let (map, addr) = match created {
-                Ok((map, addr)) => (Some(map), Some(addr)),
-                Err(e) if needed.iter().any(|id| id.index() == index) => return Err(e),
-                Err(_) => (None, None),
-            };
-            self.maps.push(map);
-            self.addrs.push(addr);
-        }
-        Ok(())
-    }
-
-    fn create(&self, def: &MapDef) -> Result<(Arc<dyn Map>, GuestAddr), InstantiateError> {
-        let unknown =
-            || InstantiateError::MapType { name: def.name.clone(), map_type: def.map_type };
-        let map_type = def.map_type.map_err(|_| unknown())?;
-        let type_def = self.registry.map_type_def(map_type).ok_or_else(unknown)?;
-        let def = as_libbpf_creates(def, map_type, self.world.cpus());
-        (type_def.create)(self.world, &def)
-            .and_then(|map| Ok((Arc::clone(&map), self.world.add_map(map)?)))
-            .map_err(|source| InstantiateError::CreateMap {
-                name: def.name.clone(),
-                map_type,
-                key_size: def.key_size,
-                value_size: def.value_size,
-                max_entries: def.max_entries,
-                source,
-            })
-    }
-
-    /// Makes all programs ready. Those in prog arrays get numbers.
-    fn images(
-        &self,
-        programs: &BTreeMap<String, Arc<Program>>,
-    ) -> Result<Images, InstantiateError> {
-        let in_slots = |name: &str| {
-            self.defs().iter().any(|def| match &def.init {
-                MapInit::Slots(slots) => slots
-                    .iter()
-                    .any(|(_, target)| matches!(target, SlotTarget::Prog(n) if n == name)),
-                MapInit::Empty | MapInit::Data { .. } => false,
-            })
-        };
-        let mut images = Images::new();
-        for (name, program) in programs {
-            let code = self.lower(program)?;
-            let image = self.engine.executor().compile(Arc::new(code))?;
-            let id = in_slots(name)
-                .then(|| self.world.add_prog(Arc::clone(&image)))
-                .transpose()
-                .map_err(InstantiateError::TooManyPrograms)?;
-            images.insert(name.clone(), (id, image));
-        }
-        Ok(images)
-    }
-
-    /// Lowers a program as far trusted as the module is. Of the programs that it can tail-call,
-    /// those that use what the verifier does not model run checked.
-    fn lower(&self, program: &Arc<Program>) -> Result<Code, InstantiateError> {
-        let target = Target { registry: self.registry, world: self.world, maps: &self.addrs };
-        let failed = |source| InstantiateError::Lower { program: Arc::clone(program), source };
-        let Some(entry) = self.module.verified() else {
-            return lower(program, target).map_err(failed);
-        };
-        let mode = self.engine.mode();
-        if Arc::ptr_eq(program, entry.program()) {
-            return lower_verified(entry, target, mode).map_err(failed);
-        }
-        match self.engine.verify_program(program) {
-            Ok(verified) => lower_verified(&verified, target, mode).map_err(failed),
-            Err(rejection) if rejection.is_unsupported() => lower(program, target).map_err(failed),
-            Err(source) => Err(InstantiateError::Rejected { program: Arc::clone(program), source }),
-        }
-    }
-
-    /// Gives maps the contents that the object says.
-    fn init_maps(&self, images: &Images) -> Result<(), InstantiateError> {
-        for (def, map) in self.defs().iter().zip(&self.maps) {
-            let Some(map) = map else { continue };
-            self.init_map(def, &**map, images)
-                .map_err(|source| InstantiateError::InitMap { name: def.name.clone(), source })?;
-        }
-        Ok(())
-    }
-
-    fn init_map(&self, def: &MapDef, map: &dyn Map, images: &Images) -> Result<(), Errno> {
-        match &def.init {
-            MapInit::Empty => Ok(()),
-            MapInit::Data { section, bytes } => {
-                map.user_update(&0_u32.to_le_bytes(), bytes, 0)?;
-                match section {
-                    DataSection::Rodata | DataSection::Kconfig => map.freeze(),
-                    _ => Ok(()),
-                }
-            }
-            MapInit::Slots(slots) => slots.iter().try_for_each(|(index, target)| {
-                let key = index.to_le_bytes();
-                match target {
-                    SlotTarget::Prog(name) => match images.get(name) {
-                        Some((Some(ProgId(id)), _)) => map.user_update(&key, &id.to_le_bytes(), 0),
-                        // A prog array that no program of this instance refers to.
-                        _ => Ok(()),
-                    },
-                    SlotTarget::Map(id) => match self.addrs.get(id.index()).copied().flatten() {
-                        Some(inner) => map.user_set_map(self.world, &key, inner, 0),
-                        // It could not be created, and no program of this instance needs it.
-                        None => Ok(()),
-                    },
-                }
-            }),
-        }
-    }
-
-    /// The maps that instructions of these programs refer to, and those in their slots.
-    fn needed(&self, programs: &BTreeMap<String, Arc<Program>>) -> BTreeSet<MapId> {
-        let mut needed: BTreeSet<MapId> = programs.values().flat_map(|p| maps_of(p)).collect();
-        for id in needed.clone() {
-            if let Some(MapInit::Slots(slots)) = self.defs().get(id.index()).map(|def| &def.init) {
-                needed.extend(slots.iter().filter_map(|(_, target)| match target {
-                    SlotTarget::Map(id) => Some(*id),
-                    SlotTarget::Prog(_) => None,
-                }));
-            }
-        }
-        needed
-    }
-}
-
-/// The maps that a program's instructions refer to.
-fn maps_of(program: &Program) -> impl Iterator<Item = MapId> {
-    decode_all(&program.slots).filter_map(|(_, insn)| match insn {
-        Ok(Insn::LdImm64 { imm: Imm64::MapFd(id) | Imm64::MapValue { fd: id, .. }, .. }) => {
-            Some(MapId(id.cast_unsigned()))
-        }
-        _ => None,
-    })
-}
-
-/// The definition with what libbpf puts in when it creates the map: sizes that depend on the
-/// machine.
-fn as_libbpf_creates(def: &MapDef, map_type: MapType, cpus: u32) -> MapDef {
-    const PAGE_BYTES: u32 = 4096;
-    let mut def = def.clone();
-    match map_type {
-        MapType::PerfEventArray if def.max_entries == 0 => def.max_entries = cpus,
-        MapType::Ringbuf | MapType::UserRingbuf => {
-            let bytes = def.max_entries.max(1);
-            let pages = bytes.div_ceil(PAGE_BYTES).checked_next_power_of_two();
-            let adjusted = pages.and_then(|pages| pages.checked_mul(PAGE_BYTES));
-            def.max_entries = adjusted.unwrap_or(def.max_entries);
-        }
-        _ => {}
-    }
-    def
 }

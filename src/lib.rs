@@ -11,20 +11,40 @@
 //! | make its maps and memory | [`Instance`] | [`Engine::instantiate`] |
 //! | run it on an input | [`Outcome`] | [`Instance::run`] |
 //!
-//! ```no_run
+//! ```
 //! use ubpf::{Engine, Input};
 //!
 //! let engine = Engine::builder().build();
-//! let object = engine.load(&std::fs::read("filter.o")?)?;
-//! let module = engine.verify(&object, "filter")?;
+//! let object = engine.load(&std::fs::read("examples/guard.bpf.o")?)?;
+//! let module = engine.verify(&object, "guard")?;
 //! let mut instance = engine.instantiate(&module)?;
-//! let packet = Input { data: std::fs::read("packet.bin")?, ..Input::default() };
-//! let outcome = instance.run(&packet)?;
+//! let outcome = instance.run(&Input::packet(std::fs::read("examples/dns.bin")?))?;
 //! println!("returned {} after {} insns", outcome.output.retval, outcome.insns);
+//! # assert_eq!(outcome.output.retval, 2);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! Programs run in the interpreter; [`EngineBuilder::executor`] takes [`Jit`] instead.
+//! Classic filters are objects too, of one program called `filter`:
+//!
+//! ```
+//! # use ubpf::{Engine, Input};
+//! # let engine = Engine::builder().build();
+//! let object = engine.load(b"4,40 0 0 12,21 0 1 2048,6 0 0 65535,6 0 0 0")?; // tcpdump -ddd ip
+//! let mut instance = engine.instantiate(&engine.verify(&object, "filter")?)?;
+//! let outcome = instance.run(&Input::packet(std::fs::read("examples/dns.bin")?))?;
+//! assert_eq!(outcome.output.retval, 65535);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! Programs run in the interpreter; [`EngineBuilder::executor`] takes [`Jit`] instead. What a host
+//! adds of its own, helpers and contexts, is in [`host`].
+//!
+//! | a program may not | because of |
+//! | --- | --- |
+//! | touch memory of the host | its cage, and the verifier or checks of every access |
+//! | run for ever | [`EngineBuilder::budget`] |
+//! | use up memory | [`EngineBuilder::memory_limit`] |
+//! | take the host down through a helper | errors and panics become [`RunError`]s |
 //!
 //! [`Engine::verify`] takes the programs that the kernel's verifier takes ([`Trust::Verified`]) and
 //! proves what makes them run fast; [`Rejection`] says why it does not. [`Engine::prepare`] asks
@@ -34,12 +54,18 @@
 
 mod engine;
 mod error;
+pub mod host;
 mod instance;
+mod map;
 mod module;
+mod setup;
 
 pub use engine::{Engine, EngineBuilder};
-pub use error::{Error, InstantiateError, RunError, Trapped, VerifyError};
+pub use error::{
+    Error, HostFailure, InstantiateError, NoSuchMap, Panicked, RunError, Trapped, VerifyError,
+};
 pub use instance::{Event, Instance, Outcome};
+pub use map::MapHandle;
 pub use module::{Module, Trust};
 
 pub use ubpf_abi as abi;

@@ -74,6 +74,8 @@ traps! {
     /// What the verifier proved does not hold; `size` is the number of the register, `info` its
     /// value. Where no path was to reach the instruction, `size` is `u32::MAX`.
     Disproved = 15, "the verifier was wrong";
+    /// A helper of the host gave up; the world has its error.
+    HostError = 16, "a helper of the host failed";
 }
 
 /// A run-time fault: what, where, and one operand whose meaning [`TrapKind`] gives.

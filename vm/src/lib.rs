@@ -22,3 +22,7 @@ pub mod run;
 #[cfg(test)]
 mod testing;
 pub mod world;
+
+/// For what the macros of this crate expand to.
+#[doc(hidden)]
+pub use ubpf_abi as abi;

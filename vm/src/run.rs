@@ -24,6 +24,27 @@ pub struct Input {
     pub flags: u32,
 }
 
+impl Input {
+    /// A packet, from its Ethernet header on.
+    #[must_use]
+    pub fn packet(data: impl Into<Vec<u8>>) -> Self {
+        Self { data: data.into(), ..Self::default() }
+    }
+
+    /// A context struct's bytes.
+    #[must_use]
+    pub fn context(bytes: impl Into<Vec<u8>>) -> Self {
+        Self { ctx: Some(bytes.into()), ..Self::default() }
+    }
+
+    /// The same with a field of the context set, by its name.
+    #[must_use]
+    pub fn field(mut self, name: &str, value: u64) -> Self {
+        self.ctx_fields.push((name.to_owned(), value));
+        self
+    }
+}
+
 /// Why an input was refused before the program ran.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]

@@ -12,7 +12,7 @@ use crate::map::Map;
 use crate::mem::{Cage, FUNCTIONS, GuestAddr};
 use boxcar::Vec as AppendVec;
 use std::any::Any;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use ubpf_abi::{Errno, Kernel};
 
 /// Guest addresses that stand for map objects: entry `n` lies at `MAP_OBJECTS + n * 256`.
@@ -32,9 +32,14 @@ pub struct World {
     maps: AppendVec<Arc<dyn Map>>,
     progs: AppendVec<Arc<dyn Image>>,
     environment: Box<dyn Any + Send + Sync>,
+    host: Box<dyn Any + Send + Sync>,
+    failure: Mutex<Option<HostError>>,
     kernel: Kernel,
     cpus: u32,
 }
+
+/// An error of a host's own.
+pub type HostError = Box<dyn std::error::Error + Send + Sync>;
 
 impl World {
     /// A world without maps and programs.
@@ -46,7 +51,15 @@ impl World {
         environment: Box<dyn Any + Send + Sync>,
     ) -> Self {
         let (maps, progs) = (AppendVec::new(), AppendVec::new());
-        Self { cage, maps, progs, environment, kernel, cpus: cpus.max(1) }
+        let (host, failure) = (Box::new(()), Mutex::new(None));
+        Self { cage, maps, progs, environment, host, failure, kernel, cpus: cpus.max(1) }
+    }
+
+    /// The same with what the host's own helpers work on.
+    #[must_use]
+    pub fn with_host(mut self, host: Box<dyn Any + Send + Sync>) -> Self {
+        self.host = host;
+        self
     }
 
     /// Guest memory.
@@ -71,6 +84,22 @@ impl World {
     #[must_use]
     pub fn environment<T: Any>(&self) -> Option<&T> {
         self.environment.downcast_ref()
+    }
+
+    /// What the host's own helpers work on, as the type that the host put there.
+    #[must_use]
+    pub fn host<T: Any>(&self) -> Option<&T> {
+        self.host.downcast_ref()
+    }
+
+    /// Keeps the error of a helper that ends the run.
+    pub fn fail(&self, error: HostError) {
+        *self.failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+    }
+
+    /// Takes the error that ended a run.
+    pub fn take_failure(&self) -> Option<HostError> {
+        self.failure.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     /// Adds a map and returns the address by which programs know it.

@@ -72,7 +72,8 @@ pub use ret::{
 
 use crate::mem::{Cage, Fault};
 use crate::run::{Cpu, RunState};
-use crate::world::World;
+use crate::world::{HostError, World};
+use std::any::Any;
 use std::sync::Arc;
 use ubpf_abi::{Trap, TrapKind};
 use ubpf_isa::Pc;
@@ -135,6 +136,24 @@ impl<'a> CallCx<'a> {
         self.world.cage()
     }
 
+    /// What the host gave the instance for its helpers, as the type it has.
+    ///
+    /// # Errors
+    /// The trap that ends the run where the instance has nothing of this type.
+    pub fn host<T: Any>(&self) -> Result<&'a T, Trap> {
+        self.world.host().ok_or_else(|| {
+            let wanted = std::any::type_name::<T>();
+            self.fail(format!("the instance was not given a {wanted} for its helpers"))
+        })
+    }
+
+    /// The trap that ends the run with an error of the host's own, which whoever started the run
+    /// gets back.
+    pub fn fail(&self, error: impl Into<HostError>) -> Trap {
+        self.world.fail(error.into());
+        self.trap(TrapKind::HostError)
+    }
+
     /// A trap at the call.
     #[must_use]
     pub const fn trap(&self, kind: TrapKind) -> Trap {
@@ -163,13 +182,13 @@ impl<'a> CallCx<'a> {
 macro_rules! helper {
     ($id:literal $func:ident, since $since:literal, $doc:literal
         $(, $field:ident: $value:expr)* $(,)?) => {{
-        const SIGNATURE: (&[::ubpf_abi::helper::Arg], ::ubpf_abi::helper::Ret) =
+        const SIGNATURE: (&[$crate::abi::helper::Arg], $crate::abi::helper::Ret) =
             $crate::call::signature_of(&$func);
-        const ID: ::ubpf_abi::helper::HelperId = ::ubpf_abi::helper::HelperId($id);
+        const ID: $crate::abi::helper::HelperId = $crate::abi::helper::HelperId($id);
         $crate::registry::HelperDef {
-            decl: ::ubpf_abi::helper::HelperDecl {
+            decl: $crate::abi::helper::HelperDecl {
                 $($field: $value,)*
-                ..::ubpf_abi::helper::HelperDecl::new(
+                ..$crate::abi::helper::HelperDecl::new(
                     ID,
                     stringify!($func),
                     $doc,
@@ -218,10 +237,10 @@ macro_rules! describe {
     ($id:literal $name:ident($($arg:ty),* $(,)?) -> $ret:ty, since $since:literal, $doc:literal
         $(, $field:ident: $value:expr)* $(,)?) => {
         $crate::registry::HelperDef {
-            decl: ::ubpf_abi::helper::HelperDecl {
+            decl: $crate::abi::helper::HelperDecl {
                 $($field: $value,)*
-                ..::ubpf_abi::helper::HelperDecl::new(
-                    ::ubpf_abi::helper::HelperId($id),
+                ..$crate::abi::helper::HelperDecl::new(
+                    $crate::abi::helper::HelperId($id),
                     stringify!($name),
                     $doc,
                     $crate::call::version(stringify!($since)),
@@ -265,15 +284,15 @@ macro_rules! kfunc {
     (@body) => { None };
     (@body $func:path) => {
         Some(|cx: &mut $crate::call::CallCx<'_>, regs: [u64; 5]| {
-            $crate::call::invoke($func, ::ubpf_abi::helper::HelperId::KFUNC, cx, regs)
+            $crate::call::invoke($func, $crate::abi::helper::HelperId::KFUNC, cx, regs)
         })
     };
     ($name:ident, since $since:literal, $doc:literal, $sets:expr
         $(, $field:ident: $value:expr)* $(,)? $(; $func:path)?) => {
         $crate::registry::KfuncDef {
-            decl: ::ubpf_abi::kfunc::KfuncDecl {
+            decl: $crate::abi::kfunc::KfuncDecl {
                 $($field: $value,)*
-                ..::ubpf_abi::kfunc::KfuncDecl::new(
+                ..$crate::abi::kfunc::KfuncDecl::new(
                     stringify!($name),
                     $doc,
                     $crate::call::version(stringify!($since)),

@@ -33,6 +33,9 @@ pub struct Cage {
 struct Books {
     /// By first address.
     regions: BTreeMap<u32, Entry>,
+    /// Bytes of all of them, and how many there may be.
+    used: u64,
+    limit: u64,
     user: Holes,
     kernel: Holes,
 }
@@ -56,11 +59,24 @@ impl Cage {
             memory: Memory::reserve()?,
             books: Mutex::new(Books {
                 regions: BTreeMap::new(),
+                used: 0,
+                limit: u64::MAX,
                 user: Holes::new(Space::User),
                 kernel: Holes::new(Space::Kernel),
             }),
             epoch: AtomicU64::new(0),
         }))
+    }
+
+    /// Lets regions have so many bytes together from now on. What there is already stays.
+    pub fn set_limit(&self, bytes: u64) {
+        self.books().limit = bytes;
+    }
+
+    /// Bytes of all regions together.
+    #[must_use]
+    pub fn used_bytes(&self) -> u64 {
+        self.books().used
     }
 
     /// Allocates a region of zero bytes at the lowest free address. What follows it stays
@@ -80,6 +96,10 @@ impl Cage {
         };
         let granules = (bytes + GAP_BYTES).div_ceil(GRANULE_BYTES.into());
         let mut books = self.books();
+        if bytes > books.limit.saturating_sub(books.used) {
+            let Books { used, limit, .. } = *books;
+            return Err(MemError::Limit { bytes, used, limit });
+        }
         let Some(start) = books.holes(space).take(granules) else {
             return Err(no_room);
         };
@@ -92,6 +112,7 @@ impl Cage {
         };
         self.memory.show(reach, reach, elements, perm);
         books.regions.insert(start, Entry { reach, visible: reach, elements, perm, kind, label });
+        books.used += bytes;
         drop(books);
         Ok(Region::new(Arc::clone(self), reach))
     }
@@ -117,7 +138,9 @@ impl Cage {
         let mut books = self.books();
         self.memory.hide(*reach);
         self.epoch.fetch_add(1, Ordering::Release);
-        books.regions.remove(&reach.start().0);
+        if books.regions.remove(&reach.start().0).is_some() {
+            books.used = books.used.saturating_sub(reach.len().into());
+        }
         // Pages that the host will not take back would not be zero for their next owner: then
         // the addresses are lost rather than handed out again.
         if self.memory.discard(*reach).is_ok() {

@@ -42,6 +42,16 @@ pub enum MemError {
         /// Where.
         space: Space,
     },
+    /// The host set a limit.
+    #[error("{bytes} bytes more than the {used} in use would be past the limit of {limit}")]
+    Limit {
+        /// Bytes asked for.
+        bytes: u64,
+        /// Bytes that there are.
+        used: u64,
+        /// Bytes that there may be.
+        limit: u64,
+    },
     /// A region's parts do not fit into it.
     #[error("region of {bytes} bytes cannot be laid out as asked: {what}")]
     BadLayout {
@@ -65,7 +75,7 @@ impl MemError {
     #[must_use]
     pub const fn errno(&self) -> Errno {
         match self {
-            Self::NoRoom { .. } | Self::Host { .. } => Errno::ENOMEM,
+            Self::NoRoom { .. } | Self::Limit { .. } | Self::Host { .. } => Errno::ENOMEM,
             Self::BadLayout { .. } => Errno::EINVAL,
         }
     }
