@@ -205,8 +205,8 @@ fn write_insn<N: Names>(
         Insn::MayGoto { off } => write!(f, "{sign} pc{off:+}"),
         Insn::AddrSpaceCast { cast, dst, src } => {
             let (from, to) = match cast {
-                AddrSpaceCast::ToKernel => (1, 0),
-                AddrSpaceCast::ToUser => (0, 1),
+                AddrSpaceCast::ToUser => (1, 0),
+                AddrSpaceCast::ToKernel => (0, 1),
             };
             write!(f, "{dst} = {sign}({src}, {from}, {to})")
         }

@@ -342,9 +342,9 @@ pub enum Imm64 {
 /// Address-space conversion between arena (1) and kernel (0) pointers, kernel 6.9.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum AddrSpaceCast {
-    /// `imm` 0x10000: from the arena's address space 1 to 0, "as(0)".
+    /// `imm` 1: from the arena's address space 1 to 0, where it can be accessed.
     ToKernel,
-    /// `imm` 1: from address space 0 to 1.
+    /// `imm` 0x10000: from address space 0 to 1, as user space sees it.
     ToUser,
 }
 

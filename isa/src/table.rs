@@ -252,8 +252,8 @@ table! {
     [K::MovSx(SignExtend::From8)]               0xbc Width        o o 8  _       Mov           BASE      V6_6  "s8"              "movsx8"
     [K::MovSx(SignExtend::From16)]              0xbc Width        o o 16 _       Mov           BASE      V6_6  "s16"             "movsx16"
     [K::MovSx(SignExtend::From32)]              0xbf One          o o 32 _       Mov           BASE      V6_6  "s32"             "movsx32"
-    [K::AddrSpaceCast(AddrSpaceCast::ToUser)]   0xbf One          o o 1  1       AddrSpaceCast EXTENSION V6_9  "addr_space_cast" "addr_space_cast"
-    [K::AddrSpaceCast(AddrSpaceCast::ToKernel)] 0xbf One          o o 1  0x10000 AddrSpaceCast EXTENSION V6_9  "addr_space_cast" "addr_space_cast"
+    [K::AddrSpaceCast(AddrSpaceCast::ToKernel)]   0xbf One          o o 1  1       AddrSpaceCast EXTENSION V6_9  "addr_space_cast" "addr_space_cast"
+    [K::AddrSpaceCast(AddrSpaceCast::ToUser)] 0xbf One          o o 1  0x10000 AddrSpaceCast EXTENSION V6_9  "addr_space_cast" "addr_space_cast"
 
     // Byte order, section 4.2.
     [K::Swap(SwapOp::ToLe, SwapWidth::W16)]     0xd4 One          o _ _  16      End           BASE32    V3_18 "le16"            "le16"

@@ -2,6 +2,7 @@
 
 use super::events::{PerfBuffer, RingBuffer};
 use super::possible_cpus;
+use super::shared::{Shared, page_bytes};
 use super::sys::{self, MapBtf, MapCreate, MapFd};
 use std::os::fd::{AsFd, BorrowedFd};
 use ubpf_abi::Errno;
@@ -108,6 +109,10 @@ impl KernelMap {
             Some(_) if ask.vmlinux_value == 0 => MapFd::create(&MapCreate { btf: None, ..ask }),
             _ => Err(errno),
         })?;
+        if def.map_type == Ok(MapType::Arena) {
+            // An arena has its address in user space from its first mapping on.
+            drop(Shared::map(fd.as_fd(), 0, def.max_entries as usize * page_bytes(), true)?);
+        }
         initialize(&fd, &def.init)?;
         Ok(Self { fd, def: def.clone(), events: Events::None })
     }

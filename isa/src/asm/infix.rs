@@ -259,7 +259,7 @@ impl<'a> Line<'a> {
             self.expect(")")?;
             return Ok(Insn::LoadAcquire { size, dst, base, off }.into());
         }
-        if self.accept(Kind::AddrSpaceCast(AddrSpaceCast::ToUser).row().sign) {
+        if self.accept(Kind::AddrSpaceCast(AddrSpaceCast::ToKernel).row().sign) {
             return self.addr_space_cast(dst).map(Item::from);
         }
         if let Some(item) = self.reference(dst, map_fd)? {
@@ -279,8 +279,8 @@ impl<'a> Line<'a> {
         let to = self.number("an address space")?;
         self.expect(")")?;
         let cast = match (from, to) {
-            (0, 1) => AddrSpaceCast::ToUser,
-            (1, 0) => AddrSpaceCast::ToKernel,
+            (0, 1) => AddrSpaceCast::ToKernel,
+            (1, 0) => AddrSpaceCast::ToUser,
             _ => return Err(out_of_range(at, from, "a cast between address spaces 0 and 1")),
         };
         Ok(Insn::AddrSpaceCast { cast, dst, src })

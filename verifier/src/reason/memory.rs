@@ -244,6 +244,9 @@ pub enum MemoryReason {
     /// A map's key is written.
     #[error("write to change key {0} not allowed")]
     KeyWrite(R),
+    /// A conversion of addresses in a program without an arena.
+    #[error("addr_space_cast insn can only be used in a program that has an associated arena")]
+    NoArena,
     /// Memory that may only be read is written.
     #[error("{reg} cannot write into {to}")]
     ReadOnly {
@@ -290,7 +293,9 @@ impl MemoryReason {
                 Errno::EINVAL
             }
             Self::MaybeOutsideStack { errno, .. } => *errno,
-            Self::SpillToCaller | Self::LegacyLoad | Self::LegacyCtx => Errno::EINVAL,
+            Self::NoArena | Self::SpillToCaller | Self::LegacyLoad | Self::LegacyCtx => {
+                Errno::EINVAL
+            }
             _ => Errno::EACCES,
         }
     }

@@ -75,6 +75,9 @@ pub enum ProtoReason {
     /// A pointer, or nothing, where a number is expected.
     #[error("{0} is not a scalar")]
     NotScalar(R),
+    /// Something else where an address in an arena is expected.
+    #[error("{0} is not a pointer to arena or scalar.")]
+    NotArena(R),
     /// Something else where the context is expected.
     #[error("arg#{0} expects pointer to ctx")]
     NotCtx(usize),

@@ -279,6 +279,9 @@ pub enum PtrTo {
         /// It may only be read.
         read_only: bool,
     },
+    /// The program's arena: accesses that miss it read zeroes and write nothing, so nothing is known
+    /// of where in it.
+    Arena,
     /// A subprogram.
     Func(SubprogId),
     /// An object of one of the program's own structs.
@@ -380,6 +383,7 @@ impl fmt::Display for TypeName {
             },
             PtrTo::Buf { read_only: true } => ("rdonly_", "buf"),
             PtrTo::Buf { read_only: false } => ("", "buf"),
+            PtrTo::Arena => ("", "arena"),
             PtrTo::Func(_) => ("", "func"),
             PtrTo::Dynptr(_) => ("", "dynptr_ptr"),
             PtrTo::Own { hold, .. } => match hold {

@@ -118,6 +118,8 @@ impl Step<'_> {
         check_immediate(op, width, src)?;
         self.check_writable(dst)?;
         let value = match (lhs, rhs) {
+            // Wherever in the arena it points to.
+            (Reg::Pointer(Pointer { to: PtrTo::Arena, .. }), _) => lhs,
             (Reg::Number(a), Reg::Number(b)) => Reg::Number(add_linked(op, width, &a, &b)),
             (Reg::Pointer(_), Reg::Pointer(_)) => {
                 if op != AluOp::Sub || self.cx.options.privilege == Privilege::Unprivileged {
@@ -175,7 +177,7 @@ impl Step<'_> {
         match p.to {
             PtrTo::Map(_) if adds_zero => {}
             PtrTo::FlowKeys if off.as_const().is_some() => {}
-            PtrTo::Map(_) | PtrTo::FlowKeys | PtrTo::PacketEnd | PtrTo::Sock(_) => {
+            PtrTo::Map(_) | PtrTo::FlowKeys | PtrTo::PacketEnd | PtrTo::Arena | PtrTo::Sock(_) => {
                 return Err(ValueReason::Arithmetic { reg: R(dst), to }.into());
             }
             PtrTo::Ctx

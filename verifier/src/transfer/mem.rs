@@ -195,6 +195,7 @@ impl Step<'_> {
                 Ok(Reg::UNKNOWN)
             }
             PtrTo::Map(map) => self.load_map(map, at),
+            PtrTo::Arena => Ok(Reg::UNKNOWN),
             PtrTo::PacketEnd | PtrTo::Func(_) | PtrTo::Dynptr(_) => self.not_memory(p, at),
             PtrTo::Sock(kind) => self.check_sock(p, at, kind).map(|()| Reg::UNKNOWN),
             PtrTo::FlowKeys => Err(Reason::Unsupported("flow keys")),
@@ -257,6 +258,7 @@ impl Step<'_> {
                 Err(MemoryReason::ReadOnly { reg: R(at.base), to }.into())
             }
             PtrTo::Map(map) => self.store_map(map, at),
+            PtrTo::Arena => Ok(()),
             PtrTo::PacketEnd | PtrTo::Func(_) | PtrTo::Dynptr(_) => {
                 self.not_memory(p, at).map(drop)
             }

@@ -6,6 +6,7 @@
 //! exploration does the rest.
 
 mod alu;
+mod arena;
 mod atomic;
 mod call;
 mod field;
@@ -163,7 +164,7 @@ impl Step<'_> {
             }
             Insn::LdAbs { .. } => self.legacy_load(None)?,
             Insn::LdInd { src, .. } => self.legacy_load(Some(src))?,
-            Insn::AddrSpaceCast { .. } => return Err(Reason::Unsupported("arenas")),
+            Insn::AddrSpaceCast { cast, dst, src } => self.cast_space(cast, dst, src)?,
             Insn::MayGoto { off } => {
                 let here = self.pc.target(off.into()).ok_or(ShapeReason::FallsThrough)?;
                 let mut other = Box::new(self.state.clone());

@@ -457,6 +457,7 @@ const fn memory(to: &PtrTo, read_only: bool) -> bool {
         | PtrTo::PacketEnd
         | PtrTo::FlowKeys
         | PtrTo::Sock(_)
+        | PtrTo::Arena
         | PtrTo::Func(_) => false,
     }
 }

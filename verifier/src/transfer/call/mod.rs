@@ -38,6 +38,8 @@ impl Step<'_> {
         let value = match imm {
             Imm64::Value(v) => Reg::constant(v),
             Imm64::MapFd(fd) => Reg::Pointer(Pointer::new(PtrTo::Map(map(fd)?))),
+            // An address as user space has it.
+            Imm64::MapValue { fd, .. } if self.is_arena(fd) => Reg::UNKNOWN,
             Imm64::MapValue { fd, off } => {
                 let off = i32::try_from(off).unwrap_or(i32::MAX);
                 Reg::Pointer(Pointer { off, ..Pointer::new(PtrTo::MapValue(map(fd)?)) })

@@ -115,7 +115,9 @@ impl Step<'_> {
                     self.dynptr_argument(reg, i)?;
                 }
                 ArgType::Arena if value.number().is_some() => {}
-                ArgType::Arena => return Err(Reason::Unsupported("arena arguments")),
+                ArgType::Arena
+                    if matches!(value, Reg::Pointer(Pointer { to: PtrTo::Arena, .. })) => {}
+                ArgType::Arena => return Err(ProtoReason::NotArena(R(reg)).into()),
             }
         }
         Ok(())
