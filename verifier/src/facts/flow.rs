@@ -290,8 +290,12 @@ impl Flow<'_> {
 /// Which way a conditional jump goes by what is known of its operands.
 pub(super) fn decide(insn: &Insn, regs: &Regs) -> Option<bool> {
     let Insn::Branch { op, width, dst, src, .. } = *insn else { return None };
-    // The register itself may be on both sides.
-    range::decide(op, width, regs[dst.index()], value(src, regs))
+    let (a, b) = (regs[dst.index()], value(src, regs));
+    let possible = |holds| range::refine(op, width, holds, a, b).is_some();
+    range::decide(op, width, a, b).or_else(|| match (possible(true), possible(false)) {
+        (true, true) => None,
+        (holds, _) => Some(holds),
+    })
 }
 
 /// The range of an operand.

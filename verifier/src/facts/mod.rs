@@ -39,9 +39,9 @@ const MAX_KEY_BYTES: u32 = 8;
 #[must_use]
 pub fn gather(cx: &Cx<'_>, walked: &Walked, stats: &Stats) -> Facts {
     let Walked { reached, found } = walked;
-    let facts = |reached: &bool| InsnFacts { reached: *reached, ..InsnFacts::NOTHING };
     let mut gathered = Facts {
-        insns: reached.iter().map(facts).collect(),
+        // Of what the walk reached the ranges may say that no execution does.
+        insns: vec![InsnFacts { reached: false, ..InsnFacts::NOTHING }; cx.text.len()],
         subprogs: subprogs(cx, walked),
         calls: Vec::new(),
         max_insns: max_insns(cx, walked, stats),
@@ -79,6 +79,7 @@ fn note(cx: &Cx<'_>, seen: &Seen, block: &Stretch, upper: RegSet, facts: &mut Fa
         }
         let region = seen.region(pc);
         if let Some(fact) = facts.insns.get_mut(pc.index()) {
+            fact.reached = true;
             fact.region = region;
             fact.taken = match insn {
                 Insn::Branch { .. } => seen.only_way(pc).or_else(|| flow::decide(&insn, &regs)),

@@ -346,6 +346,20 @@ impl Stack {
             Ok(Fill::Unknown)
         }
     }
+
+    /// Reads somewhere in `span`: of numbers that were spilled there nothing is known, whichever
+    /// of their bytes it is.
+    ///
+    /// # Errors
+    /// When a byte may not be read.
+    pub fn read_somewhere(&self, span: Span, uninit_ok: bool) -> Result<Fill, FillError> {
+        self.readable(span, uninit_ok)?;
+        let zero = |n| {
+            let (slot, at) = span.place(n);
+            self.slots.get(slot).is_some_and(|slot| slot.bytes[at] == Byte::Zero)
+        };
+        Ok(if (0..span.len).all(zero) { Fill::Zero } else { Fill::Unknown })
+    }
 }
 
 #[cfg(test)]
@@ -375,6 +389,7 @@ mod tests {
         assert_eq!(stack.read(span(-8, 8), false), Ok(Fill::Spilled(Reg::constant(0x1234))));
         assert_eq!(stack.read(span(-8, 2), false), Ok(Fill::Spilled(Reg::constant(0x1234))));
         assert_eq!(stack.read(span(-6, 2), false), Ok(Fill::Unknown));
+        assert_eq!(stack.read_somewhere(span(-8, 8), false), Ok(Fill::Unknown));
     }
 
     #[test]

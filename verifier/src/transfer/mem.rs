@@ -448,7 +448,12 @@ impl Step<'_> {
             self.tie_to_fill(depth, low);
         }
         let stack = &self.frame_at(depth).stack;
-        let fill = stack.read(whole, uninit_ok).map_err(|error| match error {
+        let fill = if low == high {
+            stack.read(whole, uninit_ok)
+        } else {
+            stack.read_somewhere(whole, uninit_ok)
+        };
+        let fill = fill.map_err(|error| match error {
             FillError::PartOfPointer => MemoryReason::FillSize,
             FillError::Invalid { n } => {
                 MemoryReason::UninitStack { off: low.off.into(), n, size: at.size }
