@@ -15,7 +15,7 @@ use crate::domain::width::W64;
 use crate::domain::{Bounds, Tnum};
 use crate::explore::Stats;
 use crate::state::stack::{Byte, Slot};
-use crate::state::{Frame, Hold, IterState, Number, Object, Pointer, PtrTo, Reg, State};
+use crate::state::{Frame, IterState, Number, Object, Pointer, PtrTo, Reg, State};
 use crate::transfer::Trace;
 use std::fmt::{self, Write};
 use ubpf_abi::helper::{DynptrKind, HelperId};
@@ -266,7 +266,9 @@ impl RegText<'_> {
         if let Some(id) = p.ref_id {
             list.item(format_args!("ref_obj_id={}", id.0))?;
         }
-        if let PtrTo::Own { hold: Hold::NonOwning, .. } = p.to {
+        if let PtrTo::Own { hold, .. } = p.to
+            && hold.is_shared()
+        {
             list.item(format_args!("non_own_ref"))?;
         }
         if let PtrTo::Map(map) | PtrTo::MapValue(map) | PtrTo::MapKey(map) = p.to

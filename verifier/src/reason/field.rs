@@ -101,24 +101,30 @@ pub enum FieldReason {
     CallWhileLocked,
     /// A timer, work item or the like of another map than the one that is passed.
     #[error(
-        "{what} pointer in R1 map_uid={first} doesn't match map pointer in R2 map_uid={second}"
+        "{what} pointer in R{at} map_uid={first} doesn't match map pointer in R{} map_uid={second}",
+        .at + 1
     )]
     OtherMap {
         /// What lies in the value.
         what: &'static str,
+        /// The register with it; the map is in the next.
+        at: u8,
         /// Its map's number.
         first: u32,
         /// The number of the map passed.
         second: u32,
     },
     /// A map without types.
-    #[error("map '{map}' has to have BTF in order to use {helper}")]
+    #[error("map '{map}' has to have BTF in order to use {what}")]
     NoTypes {
         /// The map.
         map: String,
         /// What needs them.
-        helper: &'static str,
+        what: String,
     },
+    /// The lock of a tree stays as it is while elements are compared.
+    #[error("can't spin_{{lock,unlock}} in rbtree cb")]
+    LockInCallback,
     /// A pointer to be exchanged at a place that is not constant.
     #[error("{0} doesn't have constant offset. kptr has to be at the constant offset")]
     VariableKptr(R),
@@ -194,6 +200,7 @@ impl FieldReason {
             | Self::NoKptrThere(_)
             | Self::NotOwning(_)
             | Self::MaybeNull(_)
+            | Self::LockInCallback
             | Self::StoreNumber(_) => Errno::EACCES,
         }
     }

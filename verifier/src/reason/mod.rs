@@ -10,6 +10,7 @@ mod kfunc;
 mod map_use;
 mod memory;
 mod object;
+mod own;
 mod proto;
 mod typed;
 mod value;
@@ -20,6 +21,7 @@ pub use kfunc::{Awake, KfuncReason, Named};
 pub use map_use::MapUseReason;
 pub use memory::{Direction, MemoryReason, NotMemory, Var};
 pub use object::ObjectReason;
+pub use own::OwnReason;
 pub use proto::ProtoReason;
 pub use typed::TypedReason;
 pub use value::{Operator, R, ValueReason};
@@ -99,6 +101,8 @@ pub enum Reason {
     Field(#[from] FieldReason),
     /// Calls of kernel functions.
     Kfunc(#[from] KfuncReason),
+    /// Objects of the program's own.
+    Own(#[from] OwnReason),
     /// Objects on the stack.
     Object(#[from] ObjectReason),
     /// Prototypes of global functions.
@@ -123,6 +127,7 @@ impl Reason {
             | Self::Field(_)
             | Self::Kfunc(_)
             | Self::Object(_)
+            | Self::Own(_)
             | Self::Proto(_)
             | Self::Typed(_) => Class::Rule,
             Self::Unsupported(_) => Class::Unsupported,
@@ -141,6 +146,7 @@ impl Reason {
             Self::Field(r) => r.errno(),
             Self::Kfunc(r) => r.errno(),
             Self::Object(r) => r.errno(),
+            Self::Own(r) => r.errno(),
             Self::Proto(r) => r.errno(),
             Self::Typed(r) => r.errno(),
             Self::Unsupported(_) => Errno::EOPNOTSUPP,

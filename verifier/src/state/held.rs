@@ -73,10 +73,7 @@ impl State {
 
     /// The disablings of interrupts that are in force, oldest first.
     pub fn irqs(&self) -> impl DoubleEndedIterator<Item = &Acquired> {
-        let irq = |what| {
-            matches!(what, Resource::Irq | Resource::Lock { kind: LockKind::ResSpinIrq, .. })
-        };
-        self.refs.iter().filter(move |held| irq(held.what))
+        self.refs.iter().filter(|held| held.what == Resource::Irq)
     }
 
     /// A lock is held.

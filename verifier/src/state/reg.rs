@@ -174,20 +174,36 @@ pub enum Hold {
     /// The same, for one on each CPU.
     PercpuOwned,
     /// A list or a tree owns it, whose lock the program holds.
-    NonOwning,
+    Shared,
+    /// The same, of an object that counts its references.
+    SharedCounted,
     /// A kptr owns it; it stays inside the RCU read section.
     Rcu,
     /// The same, for one on each CPU.
     PercpuRcu,
+    /// RCU kept it, and no longer does.
+    Stale,
     /// Nobody is known to own it: only reads that may fault.
     Untrusted,
 }
 
 impl Hold {
-    /// The object surely exists: what is allocated and not given back.
+    /// How a list or a tree's elements are held, which may count their references.
+    #[must_use]
+    pub const fn shared(counted: bool) -> Self {
+        if counted { Self::SharedCounted } else { Self::Shared }
+    }
+
+    /// A list or a tree owns it.
+    #[must_use]
+    pub const fn is_shared(self) -> bool {
+        matches!(self, Self::Shared | Self::SharedCounted)
+    }
+
+    /// It was made by the program, not only kept in a kptr that it loaded.
     #[must_use]
     pub const fn is_allocated(self) -> bool {
-        matches!(self, Self::Owned | Self::PercpuOwned | Self::NonOwning | Self::Rcu)
+        !matches!(self, Self::PercpuRcu | Self::Untrusted)
     }
 
     /// The address is not yet that of one CPU's object.
@@ -387,11 +403,11 @@ impl fmt::Display for TypeName {
             PtrTo::Func(_) => ("", "func"),
             PtrTo::Dynptr(_) => ("", "dynptr_ptr"),
             PtrTo::Own { hold, .. } => match hold {
-                Hold::Owned | Hold::NonOwning => ("", "ptr_"),
+                Hold::Owned | Hold::Shared => ("", "ptr_"),
                 Hold::PercpuOwned => ("percpu_", "ptr_"),
-                Hold::Rcu => ("rcu_", "ptr_"),
+                Hold::Rcu | Hold::SharedCounted => ("rcu_", "ptr_"),
                 Hold::PercpuRcu => ("percpu_rcu_", "ptr_"),
-                Hold::Untrusted => ("untrusted_", "ptr_"),
+                Hold::Stale | Hold::Untrusted => ("untrusted_", "ptr_"),
             },
             PtrTo::Btf { trust, space, .. } => {
                 f.write_str(match space {

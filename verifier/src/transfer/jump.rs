@@ -166,7 +166,7 @@ const fn never_null(p: &Pointer) -> bool {
                     | PtrTo::MapKey(_)
                     | PtrTo::Map(_)
                     | PtrTo::Btf { trust: Trust::Trusted, .. }
-                    | PtrTo::Own { hold: Hold::Owned | Hold::NonOwning, .. }
+                    | PtrTo::Own { hold: Hold::Owned | Hold::Shared, .. }
             ))
 }
 

@@ -3,7 +3,7 @@
 use super::Step;
 use super::mem::Place;
 use super::typed::ObjectAccess;
-use crate::reason::{FieldReason, Reason, TypedReason};
+use crate::reason::{FieldReason, OwnReason, Reason, TypedReason};
 use crate::state::{Hold, MemKind, Pointer, PtrTo, Reg, Space};
 use crate::typed::{Found, walk};
 use ubpf_abi::Access;
@@ -24,6 +24,9 @@ impl Step<'_> {
         let off = self.object_offset(p, object, at)?;
         if access == Access::Write && !hold.is_allocated() {
             return Err(TypedReason::ReadOnly.into());
+        }
+        if hold == Hold::Stale {
+            return Err(OwnReason::Stale.into());
         }
         if let Some(record) = self.cx.record_of(p)
             && let Some(field) = record.overlapping(off.into(), at.size.into())

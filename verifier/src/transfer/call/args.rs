@@ -65,7 +65,9 @@ impl Step<'_> {
                 if let Reg::Pointer(Pointer { to: PtrTo::Map(map), .. }) = value {
                     if let Some(of_field) = passed.map.filter(|m| *m != map) {
                         let (first, second) = (of_field.uid, map.uid);
-                        return Err(FieldReason::OtherMap { what: "timer", first, second }.into());
+                        return Err(
+                            FieldReason::OtherMap { what: "timer", at: 1, first, second }.into()
+                        );
                     }
                     passed.map = Some(map);
                 }
@@ -243,7 +245,7 @@ impl Step<'_> {
             | PtrTo::Mem { .. }
             | PtrTo::Buf { .. } => Ok(()),
             // What lies at the offset is judged with the object's type.
-            PtrTo::Btf { .. } | PtrTo::Own { .. } => {
+            PtrTo::Btf { .. } | PtrTo::Own { .. } if !p.nullable => {
                 self.check_unmodified(&Pointer { off: p.off.min(0), ..*p }, reg)
             }
             _ => self.check_unmodified(p, reg),
@@ -267,7 +269,7 @@ impl Step<'_> {
             }
             passed.released = Some(reg);
         }
-        if let Some(id) = reference {
+        if let Some(id) = reference.filter(|_| arg.kind != ArgKind::Kptr) {
             if let Some(other) = passed.reference {
                 let (first, second) = (other.0, id.0);
                 return Err(CallReason::TwoReferences { reg: R(reg), first, second }.into());
@@ -403,9 +405,10 @@ fn fits(kind: ArgKind, to: &PtrTo) -> bool {
         ArgKind::MapPtr => matches!(to, PtrTo::Map(_)),
         ArgKind::Mem { access: MemAccess::Read, .. } => memory(to, true),
         ArgKind::MapKey | ArgKind::MapValue(_) | ArgKind::Mem { .. } => memory(to, false),
-        ArgKind::SpinLock | ArgKind::Kptr | ArgKind::Timer | ArgKind::ConstStr => {
-            matches!(to, PtrTo::MapValue(_))
+        ArgKind::SpinLock | ArgKind::Kptr => {
+            matches!(to, PtrTo::MapValue(_) | PtrTo::Own { hold: Hold::Owned, .. })
         }
+        ArgKind::Timer | ArgKind::ConstStr => matches!(to, PtrTo::MapValue(_)),
         ArgKind::Callback(_) => matches!(to, PtrTo::Func(_)),
         ArgKind::StackPtr => matches!(to, PtrTo::Stack(_)),
         ArgKind::Dynptr(_) => matches!(to, PtrTo::Stack(_) | PtrTo::Dynptr(_)),

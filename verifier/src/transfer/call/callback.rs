@@ -7,7 +7,7 @@
 use super::super::{Next, Step};
 use super::helper::Passed;
 use crate::reason::{CallReason, Reason};
-use crate::state::{Callback, Frame, Pointer, PtrTo, Reg, State};
+use crate::state::{Callback, Frame, MapRef, Pointer, PtrTo, Reg, State};
 use ubpf_abi::helper::{CallbackKind, DynptrKind};
 use ubpf_abi::program::SubprogId;
 use ubpf_isa::{Pc, Reg as Name};
@@ -69,6 +69,15 @@ impl Step<'_> {
             _ => return Err(Reason::Unsupported("this kind of callback")),
         };
         self.found.call_back(subprog);
+        self.enter_callback(subprog, args).map(Some)
+    }
+
+    /// The path into a callback that returns 0 or 1.
+    pub(in super::super) fn enter_callback(
+        &mut self,
+        subprog: SubprogId,
+        args: [Reg; 4],
+    ) -> Result<(Pc, Box<State>), Reason> {
         let mut callee = self.frame_for(subprog, Some(self.pc))?;
         callee.callback = Some(Callback { returns: (0, 1) });
         for (reg, value) in [Name::R1, Name::R2, Name::R3, Name::R4].into_iter().zip(args) {
@@ -80,7 +89,7 @@ impl Step<'_> {
         other.push(callee);
         self.state.frame_mut().loops = 0;
         let (start, _) = self.cx.text.extent(subprog);
-        Ok(Some((start, other)))
+        Ok((start, other))
     }
 
     /// What a timer calls when it expires: `(map, key, value)`.
@@ -90,23 +99,24 @@ impl Step<'_> {
         passed: &Passed,
     ) -> Result<Entered, Reason> {
         let map = passed.map.ok_or(Reason::Unsupported("timers without a map"))?;
-        let args = [PtrTo::Map(map), PtrTo::MapKey(map), PtrTo::MapValue(map)];
-        Ok(self.call_later(subprog, args.map(|to| Reg::Pointer(Pointer::new(to))), false))
+        Ok(self.call_later(subprog, map, (0, 0), false))
     }
 
-    /// A subprogram that is called later, on its own, with these arguments.
+    /// A subprogram that is called later, on its own, for an element of a map.
     pub(in super::super) fn call_later(
         &mut self,
         subprog: SubprogId,
-        args: [Reg; 3],
+        map: MapRef,
+        returns: (i32, i32),
         sleepable: bool,
     ) -> Entered {
+        let args = [PtrTo::Map(map), PtrTo::MapKey(map), PtrTo::MapValue(map)];
         self.found.call_later(subprog);
         let mut frame = Frame::new(subprog, 0, None);
-        frame.callback = Some(Callback { returns: (0, 0) });
+        frame.callback = Some(Callback { returns });
         frame.entries = self.frame().entries + 1;
         for (reg, value) in [Name::R1, Name::R2, Name::R3].into_iter().zip(args) {
-            frame.regs[reg.index()] = value;
+            frame.regs[reg.index()] = Reg::Pointer(Pointer::new(value));
         }
         let (start, _) = self.cx.text.extent(subprog);
         Entered::Later((start, Box::new(State::new(frame, sleepable))))

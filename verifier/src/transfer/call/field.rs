@@ -37,6 +37,7 @@ impl Step<'_> {
             if kind == LockKind::Spin { FieldKind::SpinLock } else { FieldKind::ResSpinLock };
         let off = p.const_off().ok_or(FieldReason::VariableField { reg: R(reg), what: field })?;
         let record = self.cx.record_of(&p);
+        self.check_types(&p, field)?;
         let Some(lock) = record.and_then(|record| record.only(field)) else {
             return Err(FieldReason::NoField { owner: self.owner_of(&p), what: field }.into());
         };
@@ -49,6 +50,9 @@ impl Step<'_> {
         };
         let what = Resource::Lock { kind, place };
         let id = RefId(p.id.map_or(0, |id| id.0));
+        if kind == LockKind::Spin && self.in_less_callback() {
+            return Err(FieldReason::LockInCallback.into());
+        }
         match turn {
             Turn::Lock => self.lock(id, what, kind),
             Turn::Unlock => self.unlock(id, what, field),
@@ -97,9 +101,7 @@ impl Step<'_> {
     /// What a list or a tree owns may be gone when its lock is given back.
     fn end_non_owning(&mut self) {
         let left = self.forgotten();
-        let shared = |r: &Reg| {
-            matches!(r.pointer().map(|p| p.to), Some(PtrTo::Own { hold: Hold::NonOwning, .. }))
-        };
+        let shared = |r: &Reg| matches!(r.pointer().map(|p| p.to), Some(PtrTo::Own { hold, .. }) if hold.is_shared());
         self.state.for_each_reg(shared, |r| *r = left);
     }
 
@@ -115,6 +117,7 @@ impl Step<'_> {
             return Err(Reason::Unsupported("fields outside of maps"));
         };
         let off = p.const_off().ok_or(FieldReason::VariableField { reg: R(reg), what: field })?;
+        self.check_types(&p, field)?;
         let found = self.cx.record_of(&p).and_then(|record| record.only(field));
         let Some(found) = found else {
             return Err(FieldReason::NoField { owner: self.owner_of(&p), what: field }.into());
@@ -131,15 +134,7 @@ impl Step<'_> {
             return Err(Reason::Unsupported("kptrs at a number"));
         };
         let off = p.const_off().ok_or(FieldReason::VariableKptr(R(reg)))?;
-        if let PtrTo::MapValue(map) = p.to
-            && !self.cx.fields.has_types(map)
-        {
-            return Err(FieldReason::NoTypes {
-                map: self.cx.map_def(map)?.name.clone(),
-                helper: "bpf_kptr_xchg",
-            }
-            .into());
-        }
+        self.check_types(&p, "bpf_kptr_xchg")?;
         let record = self.cx.record_of(&p);
         let record = record.filter(|record| {
             record.has(|kind| kind.kptr().is_some_and(|kptr| kptr.kind != KptrKind::User))
@@ -198,6 +193,16 @@ impl Step<'_> {
             },
         );
         true
+    }
+
+    /// A map without types has no fields; `what` needs them.
+    fn check_types(&self, p: &Pointer, what: impl ToString) -> Result<(), Reason> {
+        let PtrTo::MapValue(map) = p.to else { return Ok(()) };
+        if self.cx.fields.has_types(map) {
+            return Ok(());
+        }
+        let map = self.cx.map_def(map)?.name.clone();
+        Err(FieldReason::NoTypes { map, what: what.to_string() }.into())
     }
 
     /// What a pointer to a value or an object is called where a field is missing in it.

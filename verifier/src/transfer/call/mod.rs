@@ -17,13 +17,16 @@ mod memory;
 mod result;
 mod subprog;
 
+pub(super) use callback::Entered;
 pub(super) use dynptr::GivenDynptr;
+pub(super) use field::Turn;
 pub(super) use helper::{ARGS, Passed};
 
 use super::{Next, Step};
 use crate::reason::{CallReason, FieldReason, Reason};
 use crate::state::{Frame, MapRef, Pointer, PtrTo, Reg};
 use ubpf_abi::helper::HelperId;
+use ubpf_abi::kfunc::KfuncSpecial;
 use ubpf_abi::map::MapId;
 use ubpf_isa::{CallTarget, Imm64, Pc, Reg as Name, RegSet};
 
@@ -75,13 +78,39 @@ impl Step<'_> {
                 }
                 Err(FieldReason::CallWhileLocked.into())
             }
-            CallTarget::Subprog(_) | CallTarget::Kfunc { .. } => Ok(()),
+            CallTarget::Subprog(_) => Ok(()),
+            CallTarget::Kfunc { btf_id, .. } => {
+                let Ok(kfunc) = self.cx.kfunc(btf_id) else { return Ok(()) };
+                let allowed = matches!(
+                    kfunc.decl.special,
+                    Some(
+                        KfuncSpecial::ListPush
+                            | KfuncSpecial::ListPop
+                            | KfuncSpecial::ListPeek
+                            | KfuncSpecial::RbtreeAdd
+                            | KfuncSpecial::RbtreeRemove
+                            | KfuncSpecial::RbtreePeek
+                            | KfuncSpecial::RefcountAcquire
+                            | KfuncSpecial::ResSpinLock { .. }
+                            | KfuncSpecial::ResSpinUnlock { .. }
+                    )
+                );
+                if allowed || KFUNCS_WHILE_LOCKED.contains(&kfunc.name()) {
+                    return Ok(());
+                }
+                Err(FieldReason::CallWhileLocked.into())
+            }
         }
     }
 }
 
 /// Helpers that may be called while a lock is held.
-const WHILE_LOCKED: [&str; 2] = ["spin_unlock", "kptr_xchg"];
+const WHILE_LOCKED: [&str; 1] = ["spin_unlock"];
+
+/// Kernel functions that may be called while a lock is held, beside those on locks, lists and
+/// trees.
+const KFUNCS_WHILE_LOCKED: [&str; 3] =
+    ["bpf_iter_num_new", "bpf_iter_num_next", "bpf_iter_num_destroy"];
 
 /// Calls leave nothing in `r0` to `r5`.
 pub(super) fn clobber(frame: &mut Frame) {

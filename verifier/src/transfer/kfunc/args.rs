@@ -4,9 +4,10 @@ use super::super::Step;
 use super::kind::{ArgKind, is_named, is_number, named};
 use super::{Passed, is_null};
 use crate::kfunc::Kfunc;
-use crate::reason::{Given, KfuncReason, R, Reason};
-use crate::state::{IrqClass, MapRef, Pointer, PtrTo, RefId, Reg, Trust};
+use crate::reason::{FieldReason, Given, KfuncReason, OwnReason, R, Reason};
+use crate::state::{Hold, IrqClass, MapRef, Pointer, PtrTo, RefId, Reg, Trust};
 use ubpf_abi::btf::{Btf, BtfId, Def, Kind, Param};
+use ubpf_abi::fields::FieldKind;
 use ubpf_abi::helper::{DynptrKind, MemAccess, SockKind};
 use ubpf_abi::kfunc::{DynptrSource, KfuncFlag, KfuncSpecial};
 use ubpf_abi::prog_type::ProgType;
@@ -71,7 +72,16 @@ impl Step<'_> {
         match kind {
             ArgKind::Null => return Ok(0),
             ArgKind::Map => {
-                passed.map = Some(self.map_argument(&value, reg)?);
+                let map = self.map_argument(&value, reg)?;
+                if let Some(of_field) = passed.map.filter(|of_field| *of_field != map) {
+                    let (first, second) = (of_field.uid, map.uid);
+                    let (what, at) = match kfunc.decl.special {
+                        Some(KfuncSpecial::TaskWorkSchedule) => ("bpf_task_work", 2),
+                        _ => ("workqueue", 1),
+                    };
+                    return Err(FieldReason::OtherMap { what, at, first, second }.into());
+                }
+                passed.map = Some(map);
                 check_trust(kfunc, &value, reg)?;
             }
             ArgKind::Allocated | ArgKind::Object { .. } => check_trust(kfunc, &value, reg)?,
@@ -109,18 +119,38 @@ impl Step<'_> {
                 self.memory_pair(index, reg, constant, optional, passed)?;
                 return Ok(1);
             }
-            ArgKind::Allocated | ArgKind::Refcounted => {
-                return Err(Reason::Unsupported("allocated objects in kernel functions"));
-            }
+            ArgKind::Allocated => self.allocated_argument(kfunc, index, &value)?,
+            ArgKind::Refcounted => self.counted_argument(index, &value, passed)?,
             ArgKind::Dynptr if is_named(btf, param, "__uninit") => {
                 let (kind, of) = made_dynptr(kfunc, passed)?;
                 self.dynptr_made(reg, index, kind, of)?;
             }
             ArgKind::Dynptr => passed.dynptr = Some(self.dynptr_argument(reg, index)?),
-            ArgKind::List { .. } => return Err(Reason::Unsupported("lists in kernel functions")),
-            ArgKind::Rbtree { .. } => return Err(Reason::Unsupported("trees in kernel functions")),
-            ArgKind::Workqueue => return Err(Reason::Unsupported("work items")),
-            ArgKind::TaskWork => return Err(Reason::Unsupported("work items of tasks")),
+            ArgKind::List { head: true } => {
+                passed.root = Some(self.root_argument(index, reg, &value, true)?);
+            }
+            ArgKind::Rbtree { root: true } => {
+                passed.root = Some(self.root_argument(index, reg, &value, false)?);
+            }
+            ArgKind::List { head: false } => {
+                self.node_argument(kfunc, index, reg, &value, true, passed.root)?;
+            }
+            ArgKind::Rbtree { root: false } => {
+                self.node_argument(kfunc, index, reg, &value, false, passed.root)?;
+            }
+            ArgKind::Workqueue | ArgKind::TaskWork => {
+                if !matches!(
+                    value,
+                    Reg::Pointer(Pointer { to: PtrTo::MapValue(_), nullable: false, .. })
+                ) {
+                    return Err(OwnReason::NoMapValue(index).into());
+                }
+                let field = match kind {
+                    ArgKind::TaskWork => FieldKind::TaskWork,
+                    _ => FieldKind::Workqueue,
+                };
+                passed.map = Some(self.map_field_argument(reg, field)?);
+            }
             ArgKind::IrqFlag => {
                 let (class, save) = match kfunc.decl.special {
                     Some(KfuncSpecial::IrqSave) => (IrqClass::Native, true),
@@ -131,7 +161,7 @@ impl Step<'_> {
                 };
                 self.irq_argument(index, &value, class, save)?;
             }
-            ArgKind::ResSpinLock => return Err(Reason::Unsupported("resilient locks")),
+            ArgKind::ResSpinLock => self.resilient_lock(kfunc, index, reg, &value)?,
         }
         Ok(0)
     }
@@ -266,7 +296,13 @@ fn check_trust(kfunc: &Kfunc<'_>, value: &Reg, reg: Name) -> Result<(), Reason> 
     if !kfunc.has(KfuncFlag::Rcu) {
         return Err(KfuncReason::NotTrusted(R(reg)).into());
     }
-    let rcu = matches!(value.pointer().map(|p| p.to), Some(PtrTo::Btf { trust: Trust::Rcu, .. }));
+    let rcu = matches!(
+        value.pointer().map(|p| p.to),
+        Some(
+            PtrTo::Btf { trust: Trust::Rcu, .. }
+                | PtrTo::Own { hold: Hold::Rcu | Hold::PercpuRcu | Hold::SharedCounted, .. }
+        )
+    );
     if rcu { Ok(()) } else { Err(KfuncReason::NotRcu(R(reg)).into()) }
 }
 
@@ -282,6 +318,7 @@ fn is_trusted(value: &Reg) -> bool {
             PtrTo::Btf { trust, space, .. } => {
                 trust == Trust::Trusted && space == crate::state::Space::Kernel
             }
+            PtrTo::Own { hold, .. } => matches!(hold, Hold::Owned | Hold::Shared),
             _ => false,
         }
 }

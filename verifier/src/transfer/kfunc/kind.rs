@@ -221,6 +221,7 @@ fn is_object(value: &Reg) -> bool {
         value.pointer().map(|p| p.to),
         Some(
             PtrTo::Btf { .. }
+                | PtrTo::Own { .. }
                 | PtrTo::Map(_)
                 | PtrTo::Sock(SockKind::Common | SockKind::Full | SockKind::Tcp)
         )
@@ -233,7 +234,7 @@ pub(super) fn is_number(btf: &Btf, ty: BtfId) -> bool {
 }
 
 /// Whether a type is a number, or a struct of numbers all through.
-fn is_bytes(btf: &Btf, ty: BtfId, nesting: u32) -> bool {
+pub(super) fn is_bytes(btf: &Btf, ty: BtfId, nesting: u32) -> bool {
     let Ok((id, resolved)) = btf.resolve(ty) else { return false };
     match resolved.def {
         Def::Int(_) | Def::Enum(_) | Def::Enum64(_) => true,

@@ -5,7 +5,7 @@ use super::args::stripped;
 use super::kind::{is_projection, named};
 use crate::kfunc::Kfunc;
 use crate::reason::{KfuncReason, R, Reason};
-use crate::state::{PtrTo, Reg, Space, Trust};
+use crate::state::{Hold, PtrTo, Reg, Space, Trust};
 use crate::typed::walk;
 use ubpf_abi::btf::{Btf, BtfId, Kind};
 use ubpf_abi::helper::SockKind;
@@ -41,6 +41,15 @@ impl Step<'_> {
                     return Err(KfuncReason::NotObject { index, given, expected }.into());
                 }
                 id
+            }
+            PtrTo::Own { id, hold } => {
+                if p.nullable || !matches!(hold, Hold::Owned | Hold::Shared | Hold::Rcu) {
+                    let (given, expected) = (self.given(reg), stripped(value));
+                    return Err(KfuncReason::NotObject { index, given, expected }.into());
+                }
+                let (wanted, given) = (named(btf, wanted), named(self.own_types()?, id));
+                let (name, reg) = (kfunc.name(), R(reg));
+                return Err(KfuncReason::WrongStruct { name, index, wanted, reg, given }.into());
             }
             PtrTo::Map(_) => self.kernel_struct("bpf_map")?,
             PtrTo::Sock(SockKind::Common) => self.kernel_struct("sock_common")?,

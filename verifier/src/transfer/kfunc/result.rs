@@ -6,7 +6,8 @@ use super::kind::named;
 use crate::kfunc::Kfunc;
 use crate::reason::{KfuncReason, Reason};
 use crate::state::{
-    Acquired, IterTrust, MemKind, Object, Pointer, PtrId, PtrTo, RefId, Reg, Resource, Space, Trust,
+    Acquired, Hold, IterTrust, MemKind, Object, Pointer, PtrId, PtrTo, RefId, Reg, Resource, Space,
+    Trust,
 };
 use ubpf_abi::btf::{BtfId, Def, Kind};
 use ubpf_abi::kfunc::{KfuncFlag, KfuncSpecial};
@@ -27,6 +28,9 @@ impl Step<'_> {
         let (_, ret) = btf.resolve(proto.ret).map_err(|_| broken())?;
         let to = match ret.def {
             Def::Void => return Ok(Reg::Uninit),
+            Def::Int(_) if matches!(kfunc.decl.special, Some(KfuncSpecial::ResSpinLock { .. })) => {
+                return Ok(Reg::constant(0));
+            }
             Def::Int(_) | Def::Enum(_) | Def::Enum64(_) => return Ok(Reg::UNKNOWN),
             Def::Ptr(to) => btf.resolve(to).map_err(|_| broken())?.0,
             _ => return Err(Reason::Unsupported("this kind of kernel function result")),
@@ -35,6 +39,17 @@ impl Step<'_> {
             Some(KfuncSpecial::CastToKernCtx) => {
                 let id = passed.kernel_ctx.ok_or_else(broken)?;
                 Pointer::new(PtrTo::Btf { id, trust: Trust::Trusted, space: Space::Kernel })
+            }
+            Some(KfuncSpecial::ObjNew { percpu }) => self.made_object(passed, percpu)?,
+            Some(KfuncSpecial::RefcountAcquire) => {
+                let (id, _) = passed.counted.ok_or_else(broken)?;
+                Pointer::new(PtrTo::Own { id, hold: Hold::Owned })
+            }
+            Some(KfuncSpecial::ListPop | KfuncSpecial::RbtreeRemove) => {
+                self.element(passed, true)?
+            }
+            Some(KfuncSpecial::ListPeek | KfuncSpecial::RbtreePeek) => {
+                self.element(passed, false)?
             }
             Some(KfuncSpecial::DynptrSlice { writable }) => self.slice(passed, writable)?,
             Some(KfuncSpecial::RdonlyCast) => self.cast(kfunc, passed)?,
@@ -46,7 +61,9 @@ impl Step<'_> {
                 None => return Ok(Reg::UNKNOWN),
             },
         };
-        if kfunc.has(KfuncFlag::RetNull) {
+        // One more reference beside one that is owned cannot fail.
+        let surely = passed.counted.is_some_and(|(_, owned)| owned);
+        if kfunc.has(KfuncFlag::RetNull) && !surely {
             p = p.or_null(self.ids.pointer());
         }
         if kfunc.has(KfuncFlag::Acquire) {
@@ -56,6 +73,9 @@ impl Step<'_> {
                 // What tells the reference's own pointer from others that carry it.
                 p.id = Some(PtrId(id.0));
             }
+        }
+        if p.id.is_none() && self.cx.has_lock(&p) {
+            p.id = Some(self.ids.pointer());
         }
         Ok(Reg::Pointer(p))
     }

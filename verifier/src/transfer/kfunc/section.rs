@@ -83,6 +83,7 @@ impl Step<'_> {
             p.nullable = false;
             match &mut p.to {
                 PtrTo::Btf { trust, .. } => *trust = Trust::Untrusted,
+                PtrTo::Own { hold, .. } if *hold == Hold::Rcu => *hold = Hold::Stale,
                 PtrTo::Own { hold, .. } => *hold = Hold::Untrusted,
                 _ => {}
             }
