@@ -5,6 +5,7 @@ use crate::error::{HostFailure, InstantiateError, NoSuchMap, Panicked, RunError,
 use crate::map::MapHandle;
 use crate::module::Module;
 use crate::setup::{Made, Placed, Setup};
+use crate::timers;
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -173,6 +174,10 @@ impl Instance {
                     }
                     result => result,
                 };
+                let result = result.and_then(|r0| {
+                    timers::call_due(world, image, thread)?;
+                    Ok(r0)
+                });
                 (result, outcome.insns)
             };
             // What a panic may have left half done is the host's own: helpers of ours do not

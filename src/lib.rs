@@ -59,6 +59,7 @@ mod instance;
 mod map;
 mod module;
 mod setup;
+mod timers;
 
 pub use engine::{Engine, EngineBuilder};
 pub use error::{

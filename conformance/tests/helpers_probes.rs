@@ -30,6 +30,11 @@ fn differences(name: &str) -> Vec<String> {
         };
         let (mut kernel, mut ubpf) = machines();
         for input in stimuli::of_type(kernel.prog_type()) {
+            if compare(&mut kernel, &mut ubpf, &input, &unobserved).is_ok() {
+                continue;
+            }
+            // The kernel may have lacked memory for a moment: what differs must differ again.
+            (kernel, ubpf) = machines();
             if let Err(difference) = compare(&mut kernel, &mut ubpf, &input, &unobserved) {
                 found.push(format!("{name}/{entry} on {}: {difference}", input.name));
                 (kernel, ubpf) = machines();
@@ -51,5 +56,5 @@ macro_rules! probes {
 }
 
 probes! {
-    conntrack ctx dynptr frame lwt memory objects packet_dynptr skb storage strings sums text tunnel types
+    conntrack ctx dynptr fields frame lwt memory objects packet_dynptr skb storage strings sums text tunnel types
 }

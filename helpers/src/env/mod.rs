@@ -14,6 +14,7 @@ mod redirect;
 mod rng;
 pub mod socket;
 mod task;
+mod timers;
 mod trace;
 
 pub use clock::{Clock, ClockConfig, ClockId};
@@ -24,11 +25,15 @@ pub use redirect::Redirect;
 pub use rng::{Rng, mix};
 pub use socket::{Socket, Sockets};
 pub use task::Task;
+pub use timers::{Expiry, Timers};
 pub use trace::TraceLog;
 
 use core::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, OnceLock, PoisonError};
 use ubpf_abi::btf::Btf;
+use ubpf_abi::fields::{ObjectFields, Record};
+use ubpf_abi::map::MapDef;
+use ubpf_vm::mem::{Cage, GuestAddr, MemError, Region};
 use ubpf_vm::world::World;
 
 /// Interface index of the loopback device, where test-run's packets come from.
@@ -82,13 +87,16 @@ pub struct Environment {
     clock: Clock,
     rng: Mutex<Rng>,
     task: Task,
+    task_object: OnceLock<Region>,
     devices: Vec<Device>,
     netns_cookie: u64,
     routes: Vec<Route>,
     sockets: Sockets,
     types: KernelTypes,
     program_types: Option<Arc<Btf>>,
+    fields: OnceLock<ObjectFields>,
     heap: Heap,
+    timers: Arc<Timers>,
     next_cookie: AtomicU64,
     next_run: AtomicU64,
     trace: Mutex<TraceLog>,
@@ -106,13 +114,16 @@ impl Environment {
             clock: Clock::new(config.clock),
             rng: Mutex::new(Rng::new(config.seed)),
             task: config.task,
+            task_object: OnceLock::new(),
             devices: config.devices,
             netns_cookie: config.netns_cookie,
             routes: config.routes,
             sockets: Sockets::new(config.sockets, FIRST_COOKIE),
             types: config.types,
             program_types: config.program_types,
+            fields: OnceLock::new(),
             heap: Heap::default(),
+            timers: Arc::default(),
             next_cookie: AtomicU64::new(next_cookie),
             next_run: AtomicU64::new(0),
             trace: Mutex::new(TraceLog::default()),
@@ -142,6 +153,20 @@ impl Environment {
     #[must_use]
     pub const fn task(&self) -> &Task {
         &self.task
+    }
+
+    /// Where programs see the current task, as the kernel's struct.
+    ///
+    /// # Errors
+    /// When guest memory is exhausted.
+    pub fn current_task(&self, cage: &Arc<Cage>) -> Result<GuestAddr, MemError> {
+        if self.task_object.get().is_none() {
+            let object = self.task.object(&self.types, cage)?;
+            // Where another thread was faster, its object counts and this one is given back.
+            let _ = self.task_object.set(object);
+        }
+        let object = self.task_object.get();
+        object.map(Region::addr).ok_or(MemError::BadLayout { bytes: 0, what: "no task" })
     }
 
     /// The network devices.
@@ -184,6 +209,23 @@ impl Environment {
     #[must_use]
     pub const fn program_types(&self) -> Option<&Arc<Btf>> {
         self.program_types.as_ref()
+    }
+
+    /// The fields with rules of their own that a map's values have, by the programs' types.
+    #[must_use]
+    pub fn fields_of(&self, def: &MapDef) -> Option<Record> {
+        let (own, kernel) = (self.program_types.as_deref()?, self.types.btf().map(|btf| &**btf));
+        let fields = self.fields.get_or_init(|| {
+            // The kernel does not take types with fields that are wrong; then there are none.
+            ObjectFields::of(own, kernel).unwrap_or_default()
+        });
+        fields.of_map(own, kernel, def).ok().flatten()
+    }
+
+    /// Timers and work items.
+    #[must_use]
+    pub const fn timers(&self) -> &Arc<Timers> {
+        &self.timers
     }
 
     /// Objects that programs made.

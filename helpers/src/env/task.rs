@@ -1,8 +1,11 @@
 //! The current task.
 
+use super::KernelTypes;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
+use std::sync::Arc;
+use ubpf_vm::mem::{Cage, MemError, Region};
 
 /// Bytes of a task's name, the final zero included (`TASK_COMM_LEN`).
 pub const COMM_BYTES: usize = 16;
@@ -43,6 +46,18 @@ impl Task {
                 .unwrap_or_default(),
             cgroups: current_cgroups(),
         }
+    }
+
+    /// It as the kernel's struct. It is the leader of its group and has no parent.
+    ///
+    /// # Errors
+    /// When guest memory is exhausted.
+    pub fn object(&self, types: &KernelTypes, cage: &Arc<Cage>) -> Result<Region, MemError> {
+        let comm = self.comm.iter().enumerate().map(|(at, &byte)| (format!("comm[{at}]"), byte));
+        let comm: Vec<_> = comm.collect();
+        let mut fields = vec![("pid", u64::from(self.pid)), ("tgid", u64::from(self.tgid))];
+        fields.extend(comm.iter().map(|(path, byte)| (path.as_str(), u64::from(*byte))));
+        types.object(cage, "task_struct", &fields)
     }
 
     /// A name as the kernel keeps it: cut, filled up with zeros, and ended by one.

@@ -27,6 +27,7 @@ pub mod structs;
 pub mod syncookie;
 pub mod task;
 pub mod time;
+pub mod timer;
 pub mod trace;
 pub mod tracing;
 pub mod tunnel;
@@ -41,6 +42,7 @@ pub const ALL: &[&[HelperDef]] = &[
     perf::ALL,
     redirect::ALL,
     time::ALL,
+    timer::ALL,
     task::ALL,
     control::ALL,
     memory::ALL,

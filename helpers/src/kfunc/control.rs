@@ -1,10 +1,14 @@
 //! Ending a program, deferring work, what a program asks of itself.
 
 use super::set::{COMMON, GENERIC, SESSIONS};
+use crate::env::{self, ClockId};
+use crate::func::timer::value_of;
+use ubpf_abi::fields::FieldKind;
 use ubpf_abi::kfunc::KfuncFlag::{Sleepable, TrustedArgs};
 use ubpf_abi::kfunc::{KfuncOnly, KfuncSet, KfuncSpecial};
-use ubpf_abi::{Trap, TrapKind};
-use ubpf_vm::call::{CallCx, MapRef, Void};
+use ubpf_abi::{Errno, Trap, TrapKind};
+use ubpf_vm::call::arg::callback;
+use ubpf_vm::call::{CallCx, Callback, IntFail, MapRef, Timer, Void};
 use ubpf_vm::kfunc;
 use ubpf_vm::registry::KfuncDef;
 
@@ -12,9 +16,9 @@ use ubpf_vm::registry::KfuncDef;
 pub const ALL: &[KfuncDef] = &[
     kfunc!(__bpf_trap, since 6.17, "Stands where the compiler found that a program has no meaning.", COMMON, special: Some(KfuncSpecial::Trap); trap),
     kfunc!(bpf_throw, since 6.7, "Ends the program at once, from any depth.", GENERIC, special: Some(KfuncSpecial::Throw); throw),
-    kfunc!(bpf_wq_init, since 6.10, "Prepares a work item.", COMMON),
-    kfunc!(bpf_wq_set_callback_impl, since 6.10, "Sets the function that a work item calls.", COMMON, special: Some(KfuncSpecial::WqSetCallback)),
-    kfunc!(bpf_wq_start, since 6.10, "Queues a work item.", COMMON),
+    kfunc!(bpf_wq_init, since 6.10, "Prepares a work item.", COMMON; wq_init),
+    kfunc!(bpf_wq_set_callback_impl, since 6.10, "Sets the function that a work item calls.", COMMON, special: Some(KfuncSpecial::WqSetCallback); wq_set_callback),
+    kfunc!(bpf_wq_start, since 6.10, "Queues a work item.", COMMON; wq_start),
     kfunc!(bpf_task_work_schedule_signal_impl, since 6.18, "Calls a function in a task before it handles its next signal.", COMMON, flags: &[TrustedArgs], special: Some(KfuncSpecial::TaskWorkSchedule)),
     kfunc!(bpf_task_work_schedule_resume_impl, since 6.18, "Calls a function in a task before it returns to user space.", COMMON, flags: &[TrustedArgs], special: Some(KfuncSpecial::TaskWorkSchedule)),
     kfunc!(bpf_stream_vprintk_impl, since 6.18, "Prints to one of the program's streams.", COMMON, flags: &[TrustedArgs]),
@@ -47,4 +51,33 @@ fn sum_elem_count(_: &mut CallCx<'_>, map: MapRef<'_>) -> u64 {
         }
         _ => 0,
     }
+}
+
+/// A work item is a timer that is due at once.
+fn wq_init(cx: &mut CallCx<'_>, item: Timer, map: MapRef<'_>, flags: u32) -> Result<(), IntFail> {
+    let value = value_of(cx, &map, item.addr(), FieldKind::Workqueue).ok_or(Errno::EINVAL)?;
+    if flags != 0 {
+        return Err(Errno::EINVAL.into());
+    }
+    let timers = env::of(cx.world).timers();
+    Ok(timers.init(item.addr(), map.addr(), value, ClockId::Monotonic)?)
+}
+
+fn wq_set_callback(
+    cx: &mut CallCx<'_>,
+    item: Timer,
+    callback: Callback<callback::Workqueue>,
+    flags: u32,
+) -> Result<(), IntFail> {
+    if flags != 0 {
+        return Err(Errno::EINVAL.into());
+    }
+    Ok(env::of(cx.world).timers().set_callback(item.addr(), callback.func())?)
+}
+
+fn wq_start(cx: &mut CallCx<'_>, item: Timer, flags: u32) -> Result<(), IntFail> {
+    if flags != 0 {
+        return Err(Errno::EINVAL.into());
+    }
+    Ok(env::of(cx.world).timers().start(item.addr(), |_| 0)?)
 }

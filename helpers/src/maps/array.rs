@@ -5,6 +5,7 @@ use super::flags::{LOCK, Mode};
 use super::guard::{Guarded, Storage};
 use super::index::{ShownKeys, index_below, next_index};
 use super::slab::{Holds, Reserve, Slab};
+use super::special::Special;
 use std::sync::Arc;
 use ubpf_abi::map::{MapDef, MapFlags, MapOp, MapType, MapTypeDecl};
 use ubpf_abi::{Errno, Trap};
@@ -39,7 +40,8 @@ fn create(world: &World, def: &MapDef) -> Result<Arc<dyn Map>, Errno> {
             def.value_size,
             entries.into(),
             Reserve::AtOnce,
-        )?,
+        )?
+        .with_fields(Special::of(world, def)),
         shown: ShownKeys::new(cage, &def.name, world.cpus()),
     };
     Ok(Guarded::map(def, storage))
@@ -52,11 +54,16 @@ struct Array {
 }
 
 /// The checks of an update, in the kernel's order. Entries always exist.
-pub(super) fn checked_index(key: &[u8], entries: u32, flags: u64) -> Result<u32, Errno> {
+pub(super) fn checked_index(
+    key: &[u8],
+    entries: u32,
+    flags: u64,
+    special: &Special,
+) -> Result<u32, Errno> {
     let mode = Mode::parse(flags & !LOCK)?;
     let index = index_below(key, entries).ok_or(Errno::E2BIG)?;
     mode.check(true)?;
-    if flags & LOCK == 0 { Ok(index) } else { Err(Errno::EINVAL) }
+    if flags & LOCK == 0 || special.has_lock() { Ok(index) } else { Err(Errno::EINVAL) }
 }
 
 impl Storage for Array {
@@ -66,7 +73,9 @@ impl Storage for Array {
     }
 
     fn update(&self, _cpu: Cpu, key: &[u8], value: &[u8], flags: u64) -> Result<(), Errno> {
-        self.values.write(checked_index(key, self.entries, flags)?, value)
+        let index = checked_index(key, self.entries, flags, self.values.special())?;
+        self.values.write(index, value)?;
+        self.values.free_fields(index)
     }
 
     fn for_each(&self, cpu: Cpu, visit: &mut Visit<'_>) -> Result<Result<u64, Errno>, Trap> {
@@ -87,6 +96,10 @@ impl Storage for Array {
     fn layout(&self) -> Option<MapLayout> {
         let (values, stride) = (self.values.addr(0)?, self.values.stride());
         Some(MapLayout { values, entries: self.entries, stride, cpu_stride: 0 })
+    }
+
+    fn has_lock(&self) -> bool {
+        self.values.special().has_lock()
     }
 
     fn direct_value(&self) -> Option<GuestAddr> {

@@ -100,6 +100,11 @@ pub(super) trait Storage: Any + Send + Sync {
         Vec::new()
     }
 
+    /// Whether values have a lock that `BPF_F_LOCK` takes.
+    fn has_lock(&self) -> bool {
+        false
+    }
+
     fn direct_value(&self) -> Option<GuestAddr> {
         None
     }
@@ -145,6 +150,20 @@ impl<S: Storage> Guarded<S> {
         if refused { Err(Errno::EPERM) } else { Ok(()) }
     }
 
+    /// Flags of a user-space look-up: only `BPF_F_LOCK` is one, and needs a lock in the value.
+    fn check_lookup_flags(&self, flags: u64, access: Result<(), Errno>) -> Result<(), Errno> {
+        if flags & !LOCK != 0 {
+            return Err(Errno::EINVAL);
+        }
+        access?;
+        self.check_lock(flags)
+    }
+
+    /// Nothing can be done under a lock that is not there.
+    fn check_lock(&self, flags: u64) -> Result<(), Errno> {
+        if flags & LOCK == 0 || self.storage.has_lock() { Ok(()) } else { Err(Errno::EINVAL) }
+    }
+
     fn check_key(&self, key: &[u8]) -> Result<(), Errno> {
         check_len(key, self.def.key_size as usize)
     }
@@ -152,20 +171,6 @@ impl<S: Storage> Guarded<S> {
 
 fn check_len(bytes: &[u8], len: usize) -> Result<(), Errno> {
     if bytes.len() == len { Ok(()) } else { Err(Errno::EINVAL) }
-}
-
-/// Flags of a user-space look-up: only `BPF_F_LOCK` is one, and needs a lock in the value.
-fn check_lookup_flags(flags: u64, access: Result<(), Errno>) -> Result<(), Errno> {
-    if flags & !LOCK != 0 {
-        return Err(Errno::EINVAL);
-    }
-    access?;
-    check_lock(flags)
-}
-
-/// No value has a spin lock yet, so nothing can be done under it.
-const fn check_lock(flags: u64) -> Result<(), Errno> {
-    if flags & LOCK == 0 { Ok(()) } else { Err(Errno::EINVAL) }
 }
 
 impl<S: Storage> Map for Guarded<S> {
@@ -219,20 +224,20 @@ impl<S: Storage> Map for Guarded<S> {
     }
 
     fn user_lookup(&self, key: &[u8], flags: u64) -> Result<Vec<u8>, Errno> {
-        check_lookup_flags(flags, self.check_read())?;
+        self.check_lookup_flags(flags, self.check_read())?;
         check_len(key, self.storage.lookup_bytes(&self.def))?;
         self.storage.fetch(key)
     }
 
     fn user_take(&self, key: &[u8], flags: u64) -> Result<Vec<u8>, Errno> {
-        check_lookup_flags(flags, self.check_read().and(self.check_write()))?;
+        self.check_lookup_flags(flags, self.check_read().and(self.check_write()))?;
         self.check_key(key)?;
         self.storage.take(key)
     }
 
     fn user_update(&self, key: &[u8], value: &[u8], flags: u64) -> Result<(), Errno> {
         self.check_write()?;
-        check_lock(flags)?;
+        self.check_lock(flags)?;
         self.check_key(key)?;
         check_len(value, self.storage.user_value_bytes(&self.def))?;
         self.storage.store(key, value, flags)
@@ -274,7 +279,7 @@ impl<S: Storage> Map for Guarded<S> {
         flags: u64,
     ) -> Result<(), Errno> {
         self.check_write()?;
-        check_lock(flags)?;
+        self.check_lock(flags)?;
         self.check_key(key)?;
         self.storage.set_map(world, key, map, flags)
     }

@@ -7,6 +7,7 @@ use super::create::{self, KMALLOC_MAX_BYTES};
 use super::flags::{LOCK, Mode};
 use super::guard::{Guarded, Storage};
 use super::slab::{Holds, Reserve, Slab};
+use super::special::Special;
 use super::supply::{Spares, Supply};
 use super::table::{Slot, Table};
 use std::sync::Arc;
@@ -102,7 +103,8 @@ impl Hash {
         let reserve = reserve(def);
         Ok(Self {
             table: Table::new(cage, def, slots, reserve)?,
-            values: Slab::new(cage, def, Holds::Values, def.value_size, slots.into(), reserve)?,
+            values: Slab::new(cage, def, Holds::Values, def.value_size, slots.into(), reserve)?
+                .with_fields(Special::of(world, def)),
             supply: Supply::new(cpus, slots),
             spares: Spares::new(cpus),
         })
@@ -116,7 +118,8 @@ impl Hash {
     fn fill(&self, slot: Slot, hash: u32, key: &[u8], value: &[u8]) -> Result<(), Errno> {
         self.table.set_key(slot, hash, key)?;
         self.values.ensure(slot.0)?;
-        self.values.write(slot.0, value)
+        self.values.write(slot.0, value)?;
+        self.values.init_fields(slot.0)
     }
 
     /// Stores a value.
@@ -133,6 +136,7 @@ impl Hash {
             }
             bucket.link(new);
             bucket.unlink(old);
+            self.values.free_fields(old.0)?;
             self.spares.put(cpu, old);
         } else {
             let new = self.supply.take(&self.table).ok_or(Errno::E2BIG)?;
@@ -157,6 +161,7 @@ impl Hash {
         let seen = last_look(slot)?;
         bucket.unlink(slot);
         drop(bucket);
+        self.values.free_fields(slot.0)?;
         self.supply.give(&self.table, slot);
         Ok(seen)
     }
@@ -180,14 +185,27 @@ impl Storage for Hash {
 
     fn update(&self, cpu: Cpu, key: &[u8], value: &[u8], flags: u64) -> Result<(), Errno> {
         let mode = Mode::parse(flags & !LOCK)?;
-        if flags & LOCK != 0 {
+        if flags & LOCK == 0 {
+            return self.put(cpu, key, value, mode);
+        }
+        if !self.has_lock() {
             return Err(Errno::EINVAL);
         }
-        self.put(cpu, key, value, mode)
+        // Under its lock, an existing value is changed where it is.
+        let found = self.find(key);
+        mode.check(found.is_some())?;
+        match found {
+            Some(slot) => self.values.write(slot.0, value),
+            None => self.put(cpu, key, value, mode),
+        }
     }
 
     fn delete(&self, _cpu: Cpu, key: &[u8]) -> Result<(), Errno> {
         self.remove_with(key, |_| Ok(()))
+    }
+
+    fn has_lock(&self) -> bool {
+        self.values.special().has_lock()
     }
 
     fn for_each(&self, _cpu: Cpu, visit: &mut Visit<'_>) -> Result<Result<u64, Errno>, Trap> {

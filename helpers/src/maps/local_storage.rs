@@ -9,6 +9,7 @@ use super::create;
 use super::flags::Mode;
 use super::guard::{Guarded, Storage};
 use super::slab::{Holds, Reserve, Slab};
+use super::special::Special;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use ubpf_abi::Errno;
@@ -69,6 +70,7 @@ fn create(world: &World, def: &MapDef) -> Result<Arc<dyn Map>, Errno> {
     }
     let (cage, bytes) = (world.cage(), def.value_size);
     let values = Slab::new(cage, def, Holds::Values, bytes, MAX_OWNERS.into(), Reserve::Lazily)?;
+    let values = values.with_fields(Special::of(world, def));
     Ok(Guarded::map(def, LocalStorage { values, owners: Mutex::default() }))
 }
 
@@ -153,7 +155,7 @@ impl LocalStorage {
         owners.expire(owner);
         let row = owners.rows.remove(&owner).ok_or(Errno::ENOENT)?;
         owners.free.push(row);
-        Ok(())
+        self.values.free_fields(row)
     }
 }
 
@@ -197,6 +199,10 @@ impl Storage for LocalStorage {
         self.fill(row, value)?;
         owners.rows.insert(owner, row);
         Ok(())
+    }
+
+    fn has_lock(&self) -> bool {
+        self.values.special().has_lock()
     }
 
     fn remove(&self, key: &[u8]) -> Result<(), Errno> {

@@ -8,6 +8,7 @@ use super::flags::Mode;
 use super::guard::{Guarded, Storage};
 use super::hash::{OPS, visit_slots};
 use super::slab::{Holds, Reserve, Slab};
+use super::special::Special;
 use super::table::Slot;
 use std::sync::Arc;
 use ubpf_abi::map::{MapDef, MapType, MapTypeDecl};
@@ -35,7 +36,8 @@ fn create(world: &World, def: &MapDef) -> Result<Arc<dyn Map>, Errno> {
     let (bytes, slots) = (def.value_size, def.max_entries.into());
     let storage = LruHash {
         elements: Evicting::new(world, def)?,
-        values: Slab::new(world.cage(), def, Holds::Values, bytes, slots, Reserve::AtOnce)?,
+        values: Slab::new(world.cage(), def, Holds::Values, bytes, slots, Reserve::AtOnce)?
+            .with_fields(Special::of(world, def)),
     };
     Ok(Guarded::map(def, storage))
 }
@@ -76,10 +78,14 @@ impl Storage for LruHash {
         let hash = self.elements.table.hash(key);
         let new = self.elements.take_slot(cpu)?;
         let filled = self.elements.table.set_key(new, hash, key);
-        let filled = filled.and_then(|()| self.values.write(new.0, value));
+        let filled = filled
+            .and_then(|()| self.values.write(new.0, value))
+            // The slot may be one that was just taken from another element.
+            .and_then(|()| self.values.free_fields(new.0))
+            .and_then(|()| self.values.init_fields(new.0));
         let unused = match filled.and_then(|()| self.link(new, hash, key, mode)) {
             Ok(None) => return Ok(()),
-            Ok(Some(old)) => Ok(old),
+            Ok(Some(old)) => self.values.free_fields(old.0).map(|()| old),
             Err(errno) => Err(errno),
         };
         self.elements.give_slot(unused.unwrap_or(new));
@@ -87,7 +93,7 @@ impl Storage for LruHash {
     }
 
     fn delete(&self, _cpu: Cpu, key: &[u8]) -> Result<(), Errno> {
-        self.elements.remove_with(key, |_| Ok(()))
+        self.elements.remove_with(key, |slot| self.values.free_fields(slot.0))
     }
 
     fn for_each(&self, _cpu: Cpu, visit: &mut Visit<'_>) -> Result<Result<u64, Errno>, Trap> {
@@ -107,6 +113,10 @@ impl Storage for LruHash {
     }
 
     fn take(&self, key: &[u8]) -> Result<Vec<u8>, Errno> {
-        self.elements.remove_with(key, |slot| self.copy(slot))
+        self.elements.remove_with(key, |slot| {
+            let value = self.copy(slot)?;
+            self.values.free_fields(slot.0)?;
+            Ok(value)
+        })
     }
 }

@@ -5,6 +5,7 @@
 //! | `guard` | what bpf(2) checks in front of every type: access modes, sizes, freezing |
 //! | `create`, `flags` | checks that several types share |
 //! | `slab`, `percpu` | values and keys in guest memory |
+//! | `special` | fields with rules of their own inside values |
 //! | `sparse` | the host's side of large maps, lazily |
 //! | `table`, `supply` | hash table with lock-free look-ups; its unused slots |
 //! | `rings`, `lru`, `evicting` | which element an LRU map gives up |
@@ -14,8 +15,7 @@
 //!
 //! Behaviour is that of Linux 6.18: error numbers, limits, order of iteration, who is evicted.
 //! `conformance` runs random histories against both. Known differences: hash order without
-//! `BPF_F_ZERO_SEED` depends on a random seed in the kernel and is always the same here;
-//! `BPF_F_LOCK` is refused, as no map has spin locks yet.
+//! `BPF_F_ZERO_SEED` depends on a random seed in the kernel and is always the same here.
 
 mod array;
 mod array_of_maps;
@@ -51,6 +51,7 @@ mod rings;
 mod slab;
 pub(crate) mod sockmap;
 mod sparse;
+mod special;
 mod stack;
 mod supply;
 mod table;

@@ -1,6 +1,7 @@
 //! Values of which each CPU has its own: rows of a slab, all CPUs of an element side by side.
 
 use super::slab::{Holds, Reserve, Slab};
+use super::special::Special;
 use ubpf_abi::Errno;
 use ubpf_abi::map::MapDef;
 use ubpf_vm::map::MapLayout;
@@ -28,6 +29,7 @@ impl PercpuValues {
         let cpus = world.cpus();
         let rows = u64::from(elements) * u64::from(cpus);
         let slab = Slab::new(world.cage(), def, Holds::Values, def.value_size, rows, reserve)?;
+        let slab = slab.with_fields(Special::of(world, def));
         Ok(Self { slab, cpus })
     }
 
@@ -64,7 +66,9 @@ impl PercpuValues {
 
     /// Stores one CPU's value.
     pub(super) fn set(&self, element: u32, cpu: Cpu, value: &[u8]) -> Result<(), Errno> {
-        self.slab.write(self.row(element, cpu).ok_or(Errno::EINVAL)?, value)
+        let row = self.row(element, cpu).ok_or(Errno::EINVAL)?;
+        self.slab.write(row, value)?;
+        self.slab.free_fields(row)
     }
 
     /// Gives a new element its values: `value` on this CPU, zeros on the others.
@@ -84,8 +88,14 @@ impl PercpuValues {
             let row = row?;
             self.slab.ensure(row)?;
             self.slab.write(row, value)?;
+            self.slab.free_fields(row)?;
         }
         Ok(())
+    }
+
+    /// The fields of the values.
+    pub(super) const fn special(&self) -> &Special {
+        self.slab.special()
     }
 
     /// Copies all CPUs' values out, each in the size of a row.

@@ -59,7 +59,8 @@ impl Storage for PercpuArray {
     }
 
     fn update(&self, cpu: Cpu, key: &[u8], value: &[u8], flags: u64) -> Result<(), Errno> {
-        self.values.set(checked_index(key, self.entries, flags)?, cpu, value)
+        let index = checked_index(key, self.entries, flags, self.values.special())?;
+        self.values.set(index, cpu, value)
     }
 
     fn for_each(&self, cpu: Cpu, visit: &mut Visit<'_>) -> Result<Result<u64, Errno>, Trap> {

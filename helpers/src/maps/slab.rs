@@ -4,6 +4,7 @@
 //! given to another: the guarantee that RCU gives programs in the kernel. Memory is reserved in
 //! the cage and committed by the operating system page by page as rows are written.
 
+use super::special::Special;
 use std::sync::{Arc, OnceLock};
 use ubpf_abi::Errno;
 use ubpf_abi::map::{MapDef, MapFlags};
@@ -35,6 +36,7 @@ pub(super) struct Slab {
     kind: RegionKind,
     perm: Perm,
     elements: Elements,
+    special: Special,
     rows: u32,
     store: Store,
 }
@@ -72,6 +74,7 @@ impl Slab {
             kind,
             perm,
             elements: Elements { stride, bytes: row_bytes },
+            special: Special::default(),
             rows: rows32,
             store: Store::Chunks { shift: 0, chunks: Box::default() },
         };
@@ -87,6 +90,16 @@ impl Slab {
             }
         };
         Ok(slab)
+    }
+
+    /// The same rows, as values with these fields.
+    pub(super) fn with_fields(self, special: Special) -> Self {
+        Self { special, ..self }
+    }
+
+    /// The fields of the rows.
+    pub(super) const fn special(&self) -> &Special {
+        &self.special
     }
 
     fn region(&self, bytes: u64) -> Result<Region, Errno> {
@@ -136,17 +149,33 @@ impl Slab {
         region.addr().checked_add(off)
     }
 
-    /// Copies the row's first bytes out.
+    /// Copies the row's first bytes out, its fields as zeros.
     pub(super) fn read(&self, row: u32, into: &mut [u8]) -> Result<(), Errno> {
         let (region, off) = self.place(row).ok_or(Errno::EFAULT)?;
-        region.read(off, into).map_err(|_| Errno::EFAULT)
+        region.read(off, into).map_err(|_| Errno::EFAULT)?;
+        self.special.hide(into);
+        Ok(())
     }
 
-    /// Copies to the row's first bytes.
+    /// Copies to the row's first bytes, around its fields.
     #[inline]
     pub(super) fn write(&self, row: u32, from: &[u8]) -> Result<(), Errno> {
         let (region, off) = self.place(row).ok_or(Errno::EFAULT)?;
-        region.write(off, from).map_err(|_| Errno::EFAULT)
+        self.special.write(region, off, from).map_err(|_| Errno::EFAULT)
+    }
+
+    /// Makes the row's fields zero, as those of a new element.
+    #[inline]
+    pub(super) fn init_fields(&self, row: u32) -> Result<(), Errno> {
+        let (region, off) = self.place(row).ok_or(Errno::EFAULT)?;
+        self.special.init(region, off).map_err(|_| Errno::EFAULT)
+    }
+
+    /// Gives up what the row's fields hold.
+    #[inline]
+    pub(super) fn free_fields(&self, row: u32) -> Result<(), Errno> {
+        let (region, off) = self.place(row).ok_or(Errno::EFAULT)?;
+        self.special.free(region, off).map_err(|_| Errno::EFAULT)
     }
 
     /// Sets the row to zero; what rounds it up to a multiple of 8 keeps its bytes.
