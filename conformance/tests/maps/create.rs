@@ -31,6 +31,13 @@ fn accepted() -> Vec<MapDef> {
         (Stack, [0, 8, 4], 0),
         (Ringbuf, [0, 0, 4096], 0),
         (BloomFilter, [0, 8, 4], 0),
+        (Sockmap, [4, 4, 4], 0),
+        (Sockhash, [4, 8, 4], 0),
+        (ReuseportSockarray, [4, 4, 4], 0),
+        (CgroupStorage, [16, 8, 0], 0),
+        (PercpuCgroupStorage, [8, 8, 0], 0),
+        (UserRingbuf, [0, 0, 4096], 0),
+        (StackTrace, [4, 64, 4], 0),
     ]
     .map(|(map_type, sizes, flags)| def(map_type, sizes, flags))
     .into();

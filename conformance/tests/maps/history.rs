@@ -1,10 +1,12 @@
 //! Random histories on small maps, by user space and by programs, in both.
 
-use crate::twin::{Answer, ProgOp, Twin, def};
+use crate::twin::{Answer, ProgOp, Twin, def, ours};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
+use std::os::fd::{AsFd, AsRawFd};
 use ubpf_abi::Errno;
 use ubpf_abi::map::{MapDef, MapFlags, MapType};
+use ubpf_conformance::kernel::KernelMap;
 use ubpf_conformance::{kernel, skip_without_kernel};
 
 const ZERO_SEED: u32 = MapFlags::ZERO_SEED;
@@ -20,6 +22,7 @@ enum Step {
     Delete { key: u32 },
     Take { key: u32, flags: u64 },
     NextKey { key: Option<u32> },
+    Freeze,
 }
 
 fn flags() -> impl Strategy<Value = u64> {
@@ -43,6 +46,8 @@ fn steps(keys: u32, ops: &'static [ProgOp], len: usize) -> impl Strategy<Value =
         1 => (key(), flags()).prop_map(|(key, flags)| Step::Take { key, flags }),
         1 => prop::option::of(key()).prop_map(|key| Step::NextKey { key }),
     ];
+    // Seldom, and then for the rest of the history.
+    let step = prop_oneof![200 => step, 1 => Just(Step::Freeze)];
     prop::collection::vec(step, 1..len)
 }
 
@@ -91,6 +96,11 @@ fn user_value(def: &MapDef, value: u8) -> Vec<u8> {
         Ok(Devmap | DevmapHash | Cpumap) => target_bytes(user_value_bytes(def), value),
         // A descriptor that is none.
         Ok(ProgArray | CgroupArray | Xskmap) => u32::MAX.to_le_bytes().to_vec(),
+        Ok(Sockmap | Sockhash | ReuseportSockarray) => {
+            let mut none = (i32::MAX as u64).to_le_bytes().to_vec();
+            none.truncate(def.value_size as usize);
+            none
+        }
         _ => value_bytes(user_value_bytes(def), value),
     }
 }
@@ -128,6 +138,7 @@ fn perform(twin: &Twin, key_bytes: KeyBytes, step: &Step) -> [Answer; 2] {
             Answer::of(ours.user_take(&key_of(key), flags)),
             truncated(raw.take(&key_of(key), flags), user_bytes),
         ],
+        Step::Freeze => [unit(ours.freeze()), unit(raw.freeze())],
         Step::NextKey { key } => {
             let key = key.map(key_of);
             [Answer::of(ours.next_key(key.as_deref())), Answer::of(raw.next_key(key.as_deref()))]
@@ -217,6 +228,89 @@ histories! {
     cpumap: Cpumap [4, 8, 4], 0, plain_key, NONE, 6, 40;
     xskmap: Xskmap [4, 4, 4], 0, plain_key, NONE, 6, 40;
     stack: Stack [0, 12, 3], 0, plain_key, SEQUENCE, 1, 80;
+    array_read_only: Array [4, 8, 3], MapFlags::RDONLY, plain_key, ELEMENTS, 5, 60;
+    array_write_only: Array [4, 8, 3], MapFlags::WRONLY, plain_key, ELEMENTS, 5, 60;
+    hash_read_only: Hash [4, 8, 3], ZERO_SEED | MapFlags::RDONLY, plain_key, ELEMENTS, 5, 60;
+    hash_write_only: Hash [4, 8, 3], ZERO_SEED | MapFlags::WRONLY, plain_key, ELEMENTS, 5, 60;
+    array_read_by_programs: Array [4, 8, 3], MapFlags::RDONLY_PROG, plain_key, LOOKUP, 5, 60;
+    hash_read_by_programs: Hash [4, 8, 3], ZERO_SEED | MapFlags::RDONLY_PROG, plain_key, LOOKUP, 5, 60;
+    lpm_trie_read_only: LpmTrie [6, 8, 12], NO_PREALLOC | MapFlags::RDONLY, prefix_key, ELEMENTS, 18 * 4, 60;
+    queue_read_only: Queue [0, 8, 3], MapFlags::RDONLY, plain_key, SEQUENCE, 1, 60;
+    stack_write_only: Stack [0, 8, 3], MapFlags::WRONLY, plain_key, SEQUENCE, 1, 60;
+    sockmap: Sockmap [4, 4, 3], 0, plain_key, NONE, 5, 40;
+    sockmap_of_cookies: Sockmap [4, 8, 3], 0, plain_key, NONE, 5, 40;
+    sockhash: Sockhash [6, 4, 3], 0, plain_key, NONE, 5, 40;
+    sockhash_of_cookies: Sockhash [4, 8, 3], 0, plain_key, NONE, 5, 40;
+    reuseport_sockarray: ReuseportSockarray [4, 4, 3], 0, plain_key, NONE, 5, 40;
+    reuseport_sockarray_of_cookies: ReuseportSockarray [4, 8, 3], 0, plain_key, NONE, 5, 40;
+    user_ringbuf: UserRingbuf [0, 0, 4096], 0, plain_key, NONE, 1, 40;
+    cgroup_storage: CgroupStorage [8, 8, 0], 0, plain_key, NONE, 3, 40;
+    percpu_cgroup_storage: PercpuCgroupStorage [16, 8, 0], 0, plain_key, NONE, 3, 40;
+    stack_trace: StackTrace [4, 64, 4], 0, plain_key, NONE, 6, 40;
+}
+
+/// Maps of maps: what goes in, what does not, and what is there afterwards.
+#[test]
+fn maps_of_maps() {
+    skip_without_kernel!();
+    const ELEMENT: [u32; 3] = [4, 8, 2];
+    let inner = def(MapType::Array, ELEMENT, 0);
+    // Two that fit, one that does not.
+    let candidates = [inner.clone(), inner.clone(), def(MapType::Array, [4, 16, 2], 0)];
+    for (map_type, flags) in [
+        (MapType::ArrayOfMaps, 0),
+        (MapType::HashOfMaps, ZERO_SEED),
+        (MapType::HashOfMaps, ZERO_SEED | NO_PREALLOC),
+    ] {
+        let mut outer = def(map_type, [4, 4, 3], flags);
+        outer.inner = Some(Box::new(inner.clone()));
+        let step = (0..5_u8, 0..5_u32, 0..candidates.len(), flags_of_maps());
+        let steps = prop::collection::vec(step, 1..40);
+        let config = Config { failure_persistence: None, ..Config::with_cases(cases()) };
+        let mut runner = TestRunner::new(config);
+        let held = runner.run(&steps, |steps| {
+            let twin = Twin::new(&outer, LOOKUP);
+            let own = candidates.each_ref().map(|def| {
+                let map = ours(&twin.world, def).expect("our inner map");
+                twin.world.add_map(map).expect("room for a map")
+            });
+            let theirs = candidates
+                .each_ref()
+                .map(|def| KernelMap::create(def, None).expect("the kernel's inner map"));
+            for (n, (kind, key, which, flags)) in steps.iter().enumerate() {
+                let key = plain_key(&outer, *key);
+                let unit = |result: Result<(), Errno>| Answer::of(result.map(|()| Vec::new()));
+                let raw = twin.kernel.raw();
+                let [ours, kernels] = match kind {
+                    0 | 1 => {
+                        let fd = theirs[*which].as_fd().as_raw_fd().to_le_bytes();
+                        let set = twin.ours.user_set_map(&twin.world, &key, own[*which], *flags);
+                        [unit(set), unit(raw.update(&key, &fd, *flags))]
+                    }
+                    2 => [unit(twin.ours.user_delete(&key)), unit(raw.delete(&key))],
+                    3 => {
+                        // Numbers are each side's own.
+                        let ours = twin.ours.user_lookup(&key, *flags).map(drop);
+                        [unit(ours), unit(raw.lookup(&key, *flags).map(drop))]
+                    }
+                    _ => {
+                        let next = twin.ours.next_key(Some(&key));
+                        [Answer::of(next), Answer::of(raw.next_key(Some(&key)))]
+                    }
+                };
+                prop_assert_eq!(ours, kernels, "step {}: {:?}", n, (kind, key, which, flags));
+            }
+            Ok(())
+        });
+        if let Err(error) = held {
+            panic!("{map_type:?}: {error}");
+        }
+    }
+}
+
+/// Flags of updates and look-ups; the lookup's own make it fail.
+fn flags_of_maps() -> impl Strategy<Value = u64> {
+    prop_oneof![8 => Just(0), 1 => Just(1), 1 => Just(2), 1 => 3_u64..9]
 }
 
 /// A Bloom filter with seed 0 has the kernel's false positives.

@@ -74,6 +74,18 @@ impl Clock {
         }
     }
 
+    /// Up to when timers are called at the end of a run. The kernel would call those that are due a
+    /// moment later just then; a virtual clock says exactly what is due.
+    #[must_use]
+    pub fn horizon_ns(&self, clock: ClockId) -> u64 {
+        const MOMENT_NS: u64 = 1_000_000;
+        let moment_ns = match self.config {
+            ClockConfig::Host => MOMENT_NS,
+            ClockConfig::Virtual { .. } => 0,
+        };
+        self.peek_ns(clock).saturating_add(moment_ns)
+    }
+
     /// Ticks, as the kernel counts them.
     pub fn jiffies(&self) -> u64 {
         let now_ns = self.now_ns(ClockId::MonotonicCoarse);

@@ -5,7 +5,9 @@
 //! sees. Programs that do not run on packets keep theirs from run to run, as attached ones do.
 
 use super::create::{self, USER_ACCESS};
+use super::flags::Mode;
 use super::guard::{Guarded, Storage};
+use super::local_storage::MAX_VALUE_BYTES;
 use super::percpu::PercpuValues;
 use super::slab::Reserve;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -43,15 +45,15 @@ const fn def(map_type: MapType, doc: &'static str) -> MapTypeDef {
 
 /// `struct bpf_cgroup_storage_key`, and the cgroup's id alone.
 const KEY_BYTES: [u32; 2] = [16, 8];
-/// Largest value.
-const MAX_VALUE_BYTES: u32 = 4096;
+/// Largest value of one that is not shared.
+const MAX_PERCPU_BYTES: u32 = 32 << 10;
 
 fn create(world: &World, def: &MapDef) -> Result<Arc<dyn Map>, Errno> {
     let percpu = def.map_type == Ok(MapType::PercpuCgroupStorage);
     if !KEY_BYTES.contains(&def.key_size) || def.value_size == 0 {
         return Err(Errno::EINVAL);
     }
-    if def.value_size > MAX_VALUE_BYTES {
+    if def.value_size > if percpu { MAX_PERCPU_BYTES } else { MAX_VALUE_BYTES } {
         return Err(Errno::E2BIG);
     }
     create::check_flags(def, MapFlags::NUMA_NODE | USER_ACCESS | create::ACCESS)?;
@@ -96,8 +98,12 @@ impl Storage for CgroupStorage {
         Err(Errno::ENOENT)
     }
 
-    fn store(&self, _key: &[u8], _value: &[u8], _flags: u64) -> Result<(), Errno> {
-        Err(Errno::ENOENT)
+    fn store(&self, _key: &[u8], _value: &[u8], flags: u64) -> Result<(), Errno> {
+        // Storage is made for programs alone; it can only be asked to exist.
+        match Mode::parse(flags)? {
+            Mode::Any | Mode::Exist => Err(Errno::ENOENT),
+            Mode::NoExist => Err(Errno::EINVAL),
+        }
     }
 
     fn remove(&self, _key: &[u8]) -> Result<(), Errno> {

@@ -149,6 +149,22 @@ impl Hash {
         Ok(())
     }
 
+    /// Stores a value; an existing one is changed where it is.
+    pub(super) fn put_in_place(
+        &self,
+        cpu: Cpu,
+        key: &[u8],
+        value: &[u8],
+        mode: Mode,
+    ) -> Result<(), Errno> {
+        let found = self.find(key);
+        mode.check(found.is_some())?;
+        match found {
+            Some(slot) => self.values.write(slot.0, value),
+            None => self.put(cpu, key, value, mode),
+        }
+    }
+
     /// Removes a key and shows `last_look` its slot before the slot is used again.
     fn remove_with<T>(
         &self,
@@ -191,13 +207,7 @@ impl Storage for Hash {
         if !self.has_lock() {
             return Err(Errno::EINVAL);
         }
-        // Under its lock, an existing value is changed where it is.
-        let found = self.find(key);
-        mode.check(found.is_some())?;
-        match found {
-            Some(slot) => self.values.write(slot.0, value),
-            None => self.put(cpu, key, value, mode),
-        }
+        self.put_in_place(cpu, key, value, mode)
     }
 
     fn delete(&self, _cpu: Cpu, key: &[u8]) -> Result<(), Errno> {

@@ -1,6 +1,7 @@
 //! `BPF_MAP_TYPE_HASH_OF_MAPS`: a hash table whose values are addresses of maps.
 
 use super::array_of_maps::{OPS, check_inner, template, user_value};
+use super::flags::Mode;
 use super::guard::{Guarded, Storage, USER_CPU};
 use super::hash::{self, Hash};
 use super::index::index;
@@ -74,6 +75,7 @@ impl Storage for HashOfMaps {
 
     fn set_map(&self, world: &World, key: &[u8], map: GuestAddr, flags: u64) -> Result<(), Errno> {
         check_inner(world, &self.template, map)?;
-        self.addrs.update(USER_CPU, key, &map.0.to_le_bytes(), flags)
+        let mode = Mode::parse(flags)?;
+        self.addrs.put_in_place(USER_CPU, key, &map.0.to_le_bytes(), mode)
     }
 }

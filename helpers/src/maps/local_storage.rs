@@ -47,7 +47,7 @@ definitions! {
 }
 
 /// Largest value: what one allocation and the kernel's bookkeeping leave.
-const MAX_VALUE_BYTES: u32 = 0xffff - 64 - 56;
+pub(super) const MAX_VALUE_BYTES: u32 = 0xffff - 64 - 56;
 /// Owners that have storage at once, at most.
 const MAX_OWNERS: u32 = 1 << 16;
 

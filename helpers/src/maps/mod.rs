@@ -53,6 +53,7 @@ pub(crate) mod sockmap;
 mod sparse;
 mod special;
 mod stack;
+pub(crate) mod stack_trace;
 mod supply;
 mod table;
 #[cfg(test)]
@@ -86,6 +87,7 @@ pub const ALL: &[MapTypeDef] = &[
     ringbuf::DEF,
     bloom_filter::DEF,
     user_ringbuf::DEF,
+    stack_trace::DEF,
     cgroup_storage::SHARED,
     cgroup_storage::PERCPU,
     local_storage::SK,

@@ -152,13 +152,20 @@ impl Storage for Sockmap {
         let mut cookie = [0; 8];
         cookie.iter_mut().zip(value).for_each(|(to, from)| *to = *from);
         let cookie = u64::from_le_bytes(cookie);
+        // Maps of sockets ask for the socket first, arrays for the index.
+        let is_known = || match self.known.contains_key(&cookie) {
+            _ if cookie > i32::MAX as u64 => Err(Errno::EINVAL),
+            true => Ok(()),
+            false => Err(Errno::EBADF),
+        };
+        if self.form != Form::Reuseport {
+            is_known()?;
+        }
         let mode = Mode::parse(flags)?;
         if self.indexed() && index_below(key, self.max_entries).is_none() {
             return Err(Errno::E2BIG);
         }
-        if !self.known.contains_key(&cookie) {
-            return Err(Errno::EBADF);
-        }
+        is_known()?;
         let mut held = self.held();
         mode.check(held.contains_key(key))?;
         if held.len() >= self.max_entries as usize && !held.contains_key(key) {
