@@ -28,6 +28,10 @@ pub struct Task {
     pub pid_namespace: (u64, u64),
     /// Ids of its cgroup's ancestors in the unified hierarchy, the root first, itself last.
     pub cgroups: Vec<u64>,
+    /// Return addresses in the kernel, the innermost first; test-run's are not known.
+    pub kernel_stack: Vec<u64>,
+    /// Return addresses in user space, the innermost first.
+    pub user_stack: Vec<u64>,
 }
 
 impl Task {
@@ -45,6 +49,8 @@ impl Task {
                 .map(|meta| (meta.dev(), meta.ino()))
                 .unwrap_or_default(),
             cgroups: current_cgroups(),
+            kernel_stack: Vec::new(),
+            user_stack: Vec::new(),
         }
     }
 

@@ -4,6 +4,7 @@ use super::group::{ATTACHED, BASE, INTRUSIVE, ITER, PERF_EVENT, TRACED, TRACING,
 use super::structs::{SeqFile, SkBuff, XdpBuff};
 use crate::env::{self, ClockId};
 use crate::maps::perf_event_array::{PerfEventArray, Target};
+use crate::maps::stack_trace::StackTrace;
 use ubpf_abi::map::MapOp;
 use ubpf_abi::{Errno, TrapKind};
 use ubpf_vm::call::arg::Writes;
@@ -19,7 +20,7 @@ pub const ALL: &[HelperDef] = &[
     helper!(22 perf_event_read, since 4.3,
         "Reads a hardware counter.",
         groups: &[BASE], gpl_only: true, map_op: Some(MapOp::PerfRead)),
-    describe!(27 get_stackid(CtxArg, MapRef<'_>, u64) -> i64, since 4.6,
+    helper!(27 get_stackid, since 4.6,
         "Number of the current call stack in a map.",
         groups: &[TRACING], gpl_only: true, map_op: Some(MapOp::StackId)),
     describe!(36 probe_write_user(u64, MemRead) -> i64, since 4.8,
@@ -32,7 +33,7 @@ pub const ALL: &[HelperDef] = &[
         groups: &[PERF_EVENT], gpl_only: true),
     describe!(58 override_return(CtxArg, u64) -> i64, since 4.16,
         "Makes the probed function return at once.", groups: &[INTRUSIVE], gpl_only: true),
-    describe!(67 get_stack(CtxArg, MemWriteOrEmpty, u64) -> i64, since 4.18,
+    helper!(67 get_stack, since 4.18,
         "Copies the current call stack.", groups: &[TRACING], gpl_only: true),
     describe!(111 skb_output(BtfPtr<SkBuff>, MapRef<'_>, u64, MemReadOrEmpty) -> i64, since 5.5,
         "Sends a record with part of a packet to user space.",
@@ -104,4 +105,48 @@ fn perf_event_read_value(
     let running_ns = env::of(cx.world).clock().now_ns(ClockId::Monotonic);
     let value = [count, running_ns, running_ns].map(u64::to_le_bytes);
     Ok(to.write(cx, value.as_flattened()).map_err(|_| Errno::EFAULT)?)
+}
+
+/// `BPF_F_SKIP_FIELD_MASK`: how many frames to leave out.
+const SKIP_MASK: u64 = 0xff;
+/// `BPF_F_USER_STACK`: the stack in user space.
+const USER_STACK: u64 = 1 << 8;
+
+/// The call stack that flags ask for.
+fn call_stack<'w>(cx: &CallCx<'w>, flags: u64) -> Result<&'w [u64], Errno> {
+    let task = env::of(cx.world).task();
+    let stack = if flags & USER_STACK == 0 { &task.kernel_stack } else { &task.user_stack };
+    let shown = stack.get((flags & SKIP_MASK) as usize..).unwrap_or_default();
+    if shown.is_empty() { Err(Errno::EFAULT) } else { Ok(shown) }
+}
+
+fn get_stackid(cx: &mut CallCx<'_>, _: CtxArg, map: MapRef<'_>, flags: u64) -> Result<u32, Fail> {
+    const FAST_CMP: u64 = 1 << 9;
+    const REUSE: u64 = 1 << 10;
+    let stacks = map.downcast::<StackTrace>();
+    let stacks = stacks.ok_or_else(|| cx.trap(TrapKind::BadArgument))?;
+    if flags & !(SKIP_MASK | USER_STACK | FAST_CMP | REUSE) != 0 {
+        return Err(Errno::EINVAL.into());
+    }
+    let stack = call_stack(cx, flags)?;
+    let stack = stack.get(..stack.len().min(stacks.frames() as usize)).unwrap_or_default();
+    Ok(stacks.id(stack, flags & FAST_CMP != 0, flags & REUSE != 0)?)
+}
+
+fn get_stack(
+    cx: &mut CallCx<'_>,
+    _: CtxArg,
+    to: MemWriteOrEmpty,
+    flags: u64,
+) -> Result<u32, Errno> {
+    const ADDRESS_BYTES: usize = 8;
+    to.clear(cx).map_err(|_| Errno::EFAULT)?;
+    let known = flags & !(SKIP_MASK | USER_STACK) == 0;
+    if !known || !(to.len() as usize).is_multiple_of(ADDRESS_BYTES) {
+        return Err(Errno::EINVAL);
+    }
+    let stack = call_stack(cx, flags)?.iter().take(to.len() as usize / ADDRESS_BYTES);
+    let bytes: Vec<u8> = stack.flat_map(|address| address.to_le_bytes()).collect();
+    to.write(cx, &bytes).map_err(|_| Errno::EFAULT)?;
+    Ok(bytes.len() as u32)
 }

@@ -71,16 +71,20 @@ impl StackTrace {
     }
 
     /// The number of a stack, which is kept. Where another has that number already, it stays
-    /// unless it is to be `replaced`; stacks are told apart by their addresses unless `by_hash`.
+    /// unless it is to be replaced; stacks are told apart by their addresses, or by their hashes
+    /// alone.
     ///
     /// # Errors
     /// `EEXIST` for another stack of the same number.
     pub(crate) fn id(&self, stack: &[u64], by_hash: bool, replace: bool) -> Result<u32, Errno> {
-        let bytes: Vec<u8> = stack.iter().flat_map(|address| address.to_le_bytes()).collect();
-        let id = jhash(&bytes, 0) & (self.buckets - 1);
+        let hash = |stack: &[u64]| {
+            let bytes: Vec<u8> = stack.iter().flat_map(|address| address.to_le_bytes()).collect();
+            jhash(&bytes, 0)
+        };
+        let id = hash(stack) & (self.buckets - 1);
         let mut stacks = self.stacks();
         match stacks.get(&id) {
-            Some(_) if by_hash && !replace => return Ok(id),
+            Some(known) if by_hash && hash(known) == hash(stack) => return Ok(id),
             Some(known) if known == stack => return Ok(id),
             Some(_) if !replace => return Err(Errno::EEXIST),
             _ => {}
