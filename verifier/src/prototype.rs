@@ -7,6 +7,7 @@ use crate::cx::Cx;
 use crate::reason::{ProtoReason, Reason};
 use ubpf_abi::btf::{Btf, BtfId, Def, Kind};
 use ubpf_abi::limits::MAX_ARGS;
+use ubpf_abi::prog_type::{AttachType, ProgType};
 use ubpf_abi::program::SubprogId;
 
 /// What one argument is.
@@ -23,6 +24,17 @@ pub enum ArgType {
         /// May be null.
         nullable: bool,
     },
+    /// A kernel object.
+    Object {
+        /// Its struct in the kernel's types.
+        id: BtfId,
+        /// Valid as long as the function runs; else it may be anything, and is only read.
+        trusted: bool,
+        /// May be null.
+        nullable: bool,
+    },
+    /// Memory that may not exist, and is only read.
+    UntrustedMem,
     /// A dynptr, which it may use and not change.
     Dynptr,
     /// An address in an arena.
@@ -78,13 +90,14 @@ fn argument(cx: &Cx<'_>, btf: &Btf, func: BtfId, index: u32, ty: BtfId) -> Resul
         let (kind, function) = (resolved.kind(), btf.name_of(func).into());
         return Err(ProtoReason::ArgKind { index, kind, function }.into());
     };
+    let pointee = target;
     let (at, target) = btf.resolve(target).map_err(|_| ProtoReason::NoBtf)?;
     let is_struct = target.kind() == Kind::Struct;
     let ctx = is_struct && btf.name_of(at) == cx.decl.ctx.name;
     if tags.ctx && !ctx {
-        return Err(Reason::Unsupported("context arguments of other types"));
+        check_ctx(cx, btf, index, pointee)?;
     }
-    if ctx {
+    if tags.ctx || ctx {
         combined(Tags { ctx: tags.ctx, ..Tags::default() })?;
         return Ok(ArgType::Ctx);
     }
@@ -93,13 +106,25 @@ fn argument(cx: &Cx<'_>, btf: &Btf, func: BtfId, index: u32, ty: BtfId) -> Resul
         return Ok(ArgType::Dynptr);
     }
     if tags.trusted {
-        return Err(Reason::Unsupported("trusted arguments of global functions"));
+        if tags.nonnull {
+            return Err(ProtoReason::Tags(index).into());
+        }
+        let id = kernel_type(cx, btf, index, at)?;
+        return Ok(ArgType::Object { id, trusted: true, nullable: tags.nullable });
     }
     if tags.untrusted {
         if tags != (Tags { untrusted: true, ..Tags::default() }) {
             return Err(ProtoReason::UntrustedTags(index).into());
         }
-        return Err(Reason::Unsupported("untrusted arguments of global functions"));
+        if target.def == Def::Void || is_number(btf, at) {
+            return Ok(ArgType::UntrustedMem);
+        }
+        let id = kernel_type(cx, btf, index, at)?;
+        if !matches!(target.def, Def::Struct(_) | Def::Union(_)) {
+            let (kind, name) = (target.kind(), btf.name_of(at).into());
+            return Err(ProtoReason::UntrustedKind { index, kind, name }.into());
+        }
+        return Ok(ArgType::Object { id, trusted: false, nullable: false });
     }
     if tags.arena {
         if tags != (Tags { arena: true, ..Tags::default() }) {
@@ -117,6 +142,60 @@ fn argument(cx: &Cx<'_>, btf: &Btf, func: BtfId, index: u32, ty: BtfId) -> Resul
             Err(ProtoReason::NoSize { index, kind, name }.into())
         }
     }
+}
+
+/// The type of the kernel's that a type of the program's stands for, by its name.
+fn kernel_type(cx: &Cx<'_>, btf: &Btf, index: u32, ty: BtfId) -> Result<BtfId, Reason> {
+    let types = cx.program.target_btf.as_deref();
+    let types = types.ok_or(Reason::Unsupported("kernel objects without the kernel's types"))?;
+    let (name, kind) = (btf.name_of(ty), btf.ty(ty).map_or(Kind::Void, |ty| ty.kind()));
+    let alike = |id: &BtfId| types.ty(*id).is_some_and(|ty| ty.kind() == kind);
+    let mut found = types.find_flavors(name).filter(alike);
+    match (found.next(), found.next()) {
+        (Some(id), None) => Ok(id),
+        (first, _) => {
+            let (name, ambiguous) = (name.into(), first.is_some());
+            Err(ProtoReason::NoMatch { index, kind, name, ambiguous }.into())
+        }
+    }
+}
+
+/// Whether an argument that is tagged as the context may have a type of another name.
+fn check_ctx(cx: &Cx<'_>, btf: &Btf, index: u32, pointee: BtfId) -> Result<(), Reason> {
+    let (at, target) = btf.resolve(pointee).map_err(|_| ProtoReason::NoBtf)?;
+    let name = btf.name_of(at);
+    if target.def == Def::Void {
+        return Ok(());
+    }
+    if name.is_empty() {
+        return Err(ProtoReason::CtxNameless(index).into());
+    }
+    let (is_struct, word) = (target.kind() == Kind::Struct, is_word(&target.def));
+    let attach_type = cx.program.section.attach_type;
+    let fits = match cx.program.prog_type {
+        ProgType::Kprobe | ProgType::PerfEvent => is_struct && name == "pt_regs",
+        ProgType::RawTracepoint | ProgType::RawTracepointWritable => word,
+        ProgType::Tracing if attach_type == AttachType::TRACE_RAW_TP => {
+            word || is_struct && name == "bpf_raw_tracepoint_args"
+        }
+        ProgType::Tracing if attach_type == AttachType::TRACE_ITER => {
+            is_struct && name.starts_with("bpf_iter__")
+        }
+        ProgType::Tracing | ProgType::Lsm | ProgType::StructOps => word,
+        ProgType::Tracepoint | ProgType::Syscall | ProgType::Ext => true,
+        _ => false,
+    };
+    match cx.program.prog_type {
+        _ if fits => Ok(()),
+        ProgType::Tracing | ProgType::Lsm | ProgType::StructOps => {
+            Err(ProtoReason::CtxVoid(index).into())
+        }
+        _ => Err(ProtoReason::CtxStruct { index, wanted: cx.decl.ctx.name }.into()),
+    }
+}
+
+fn is_word(def: &Def) -> bool {
+    matches!(def, Def::Int(int) if int.bytes == 8)
 }
 
 fn tags(btf: &Btf, func: BtfId, index: u32) -> Result<Tags, ProtoReason> {

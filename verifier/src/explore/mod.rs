@@ -13,7 +13,9 @@ use crate::precision::{self, Wanted};
 use crate::prototype::{self, ArgType};
 use crate::prune::{self, Likeness, stands_for};
 use crate::reason::{ProtoReason, Reason, Rejection, ValueReason};
-use crate::state::{Frame, Iter, IterState, MemKind, Object, Pointer, PtrTo, Reg, State};
+use crate::state::{
+    Frame, Iter, IterState, MemKind, Object, Pointer, PtrTo, Reg, Space, State, Trust,
+};
 use crate::subprogs::{self, Found};
 use crate::trail::{CheckpointId, Note, SegmentId, Trail, TrailMark, TrailStep};
 use crate::transfer::{Ids, Next, Step, Trace};
@@ -178,6 +180,15 @@ impl<'a, 'l> Walk<'a, 'l> {
             frame.regs[reg.index()] = match arg {
                 ArgType::Scalar | ArgType::Arena => Reg::UNKNOWN,
                 ArgType::Ctx => Reg::Pointer(Pointer::new(PtrTo::Ctx)),
+                ArgType::UntrustedMem => {
+                    let kind = MemKind::Untrusted;
+                    Reg::Pointer(Pointer::new(PtrTo::Mem { size: 0, kind }))
+                }
+                ArgType::Object { id, trusted, nullable } => {
+                    let trust = if trusted { Trust::Trusted } else { Trust::Untrusted };
+                    let p = Pointer::new(PtrTo::Btf { id, trust, space: Space::Kernel });
+                    Reg::Pointer(if nullable { p.or_null(self.ids.pointer()) } else { p })
+                }
                 ArgType::Dynptr => {
                     let id = Some(self.ids.pointer());
                     let dynptr = PtrTo::Dynptr(DynptrKind::Local);

@@ -75,6 +75,49 @@ pub enum ProtoReason {
     /// A pointer, or nothing, where a number is expected.
     #[error("{0} is not a scalar")]
     NotScalar(R),
+    /// No type of the kernel's has the name, or several have.
+    #[error(
+        "arg#{index} reference type('{} {name}') {}",
+        kind_word(*kind),
+        if *ambiguous { "is ambiguous" } else { "has no matches" }
+    )]
+    NoMatch {
+        /// Which argument, from 0.
+        index: u32,
+        /// What it points to.
+        kind: Kind,
+        /// The name of that.
+        name: String,
+        /// There are several.
+        ambiguous: bool,
+    },
+    /// An untrusted pointer to something that cannot be read.
+    #[error("arg#{index} has type {} '{name}', but only struct or primitive types are allowed", kind_word(*kind))]
+    UntrustedKind {
+        /// Which argument, from 0.
+        index: u32,
+        /// What it points to.
+        kind: Kind,
+        /// The name of that.
+        name: String,
+    },
+    /// A context of a type without name.
+    #[error("arg#{0} type doesn't have a name")]
+    CtxNameless(u32),
+    /// A context of some type, where contexts have none.
+    #[error("arg#{0} should be void pointer")]
+    CtxVoid(u32),
+    /// A context of another type.
+    #[error("arg#{index} should be `struct {wanted} *`")]
+    CtxStruct {
+        /// Which argument, from 0.
+        index: u32,
+        /// The context's struct.
+        wanted: &'static str,
+    },
+    /// Something else where a kernel object is expected.
+    #[error("arg#{0} is no kernel object of this type")]
+    NotObject(usize),
     /// Something else where an address in an arena is expected.
     #[error("{0} is not a pointer to arena or scalar.")]
     NotArena(R),
@@ -97,6 +140,9 @@ impl ProtoReason {
         match self {
             Self::NoBtf => Errno::EFAULT,
             Self::ExceptionTags => Errno::EEXIST,
+            Self::NotObject(_) => Errno::EACCES,
+            Self::NoMatch { ambiguous: false, .. } => Errno::ENOENT,
+            Self::NoMatch { ambiguous: true, .. } => Errno::ESRCH,
             Self::UnknownTag(_) => Errno::EOPNOTSUPP,
             _ => Errno::EINVAL,
         }

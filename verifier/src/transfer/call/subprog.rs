@@ -9,8 +9,10 @@ use super::clobber;
 use super::helper::Passed;
 use crate::prototype::{self, ArgType};
 use crate::reason::{CallReason, MemoryReason, ProtoReason, R, Reason, ShapeReason};
-use crate::state::{Frame, Pointer, PtrTo, Reg};
+use crate::state::{Frame, Pointer, PtrTo, Reg, Space, Trust};
+use crate::typed::walk;
 use ubpf_abi::Errno;
+use ubpf_abi::btf::BtfId;
 use ubpf_abi::helper::MemAccess;
 use ubpf_abi::limits::MAX_CALL_FRAMES;
 use ubpf_abi::program::SubprogId;
@@ -63,6 +65,7 @@ impl Step<'_> {
                     | MemoryReason::Modified { .. }
                     | MemoryReason::Variable { .. },
                 ) => reason.errno(),
+                Reason::Proto(_) => reason.errno(),
                 _ => Errno::EINVAL,
             };
             return Err(match reason {
@@ -108,6 +111,11 @@ impl Step<'_> {
                         return Err(ProtoReason::MayBeNull(i).into());
                     }
                 }
+                // Whatever it is, the function only reads it, and no load can fault.
+                ArgType::Object { trusted: false, .. } | ArgType::UntrustedMem => {}
+                ArgType::Object { id, nullable, .. } => {
+                    self.object_for_global(i, reg, &value, id, nullable)?;
+                }
                 ArgType::Dynptr => {
                     if let Reg::Pointer(p) = &value {
                         self.check_global_offset(p, reg)?;
@@ -121,6 +129,39 @@ impl Step<'_> {
             }
         }
         Ok(())
+    }
+
+    fn object_for_global(
+        &self,
+        index: usize,
+        reg: Name,
+        value: &Reg,
+        wanted: BtfId,
+        nullable: bool,
+    ) -> Result<(), Reason> {
+        if nullable && value.is_zero() {
+            return Ok(());
+        }
+        let Reg::Pointer(
+            p @ Pointer {
+                to:
+                    PtrTo::Btf {
+                        id,
+                        trust: Trust::Trusted | Trust::Rcu | Trust::Plain,
+                        space: Space::Kernel,
+                    },
+                ..
+            },
+        ) = value
+        else {
+            return Err(ProtoReason::NotObject(index).into());
+        };
+        let off = u32::try_from(p.off).unwrap_or(u32::MAX);
+        let fits = walk::is_or_begins_with(self.kernel_types()?, *id, off, wanted);
+        if p.nullable && !nullable || !fits {
+            return Err(ProtoReason::NotObject(index).into());
+        }
+        self.check_argument_offset(p, reg, false)
     }
 
     fn check_global_offset(&self, p: &Pointer, reg: Name) -> Result<(), Reason> {
