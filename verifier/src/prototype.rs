@@ -120,7 +120,7 @@ fn argument(cx: &Cx<'_>, btf: &Btf, func: BtfId, index: u32, ty: BtfId) -> Resul
             return Ok(ArgType::UntrustedMem);
         }
         let id = kernel_type(cx, btf, index, at)?;
-        if !matches!(target.def, Def::Struct(_) | Def::Union(_)) {
+        if !matches!(target.def, Def::Struct(_) | Def::Union(_) | Def::Fwd(_)) {
             let (kind, name) = (target.kind(), btf.name_of(at).into());
             return Err(ProtoReason::UntrustedKind { index, kind, name }.into());
         }
@@ -149,7 +149,12 @@ fn kernel_type(cx: &Cx<'_>, btf: &Btf, index: u32, ty: BtfId) -> Result<BtfId, R
     let types = cx.program.target_btf.as_deref();
     let types = types.ok_or(Reason::Unsupported("kernel objects without the kernel's types"))?;
     let (name, kind) = (btf.name_of(ty), btf.ty(ty).map_or(Kind::Void, |ty| ty.kind()));
-    let alike = |id: &BtfId| types.ty(*id).is_some_and(|ty| ty.kind() == kind);
+    // What is only declared may be either.
+    let wanted = match kind {
+        Kind::Fwd => &[Kind::Struct, Kind::Union][..],
+        _ => std::slice::from_ref(&kind),
+    };
+    let alike = |id: &BtfId| types.ty(*id).is_some_and(|ty| wanted.contains(&ty.kind()));
     let mut found = types.find_flavors(name).filter(alike);
     match (found.next(), found.next()) {
         (Some(id), None) => Ok(id),

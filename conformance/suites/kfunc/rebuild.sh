@@ -9,7 +9,9 @@ STRIP=${STRIP:-llvm-strip-19}
 for source in *.bpf.c; do
 	object=${source%.c}.o
 	echo "$object"
-	"$CLANG" -target bpfel -mcpu=v3 -O2 -g -Wall -Wno-unused-function \
+	# Address spaces of arenas need the newest instructions.
+	case $source in arena*) cpu=v4 ;; *) cpu=v3 ;; esac
+	"$CLANG" -target bpfel -mcpu="$cpu" -O2 -g -Wno-unused-function \
 		-fdebug-prefix-map="$PWD"=. -I"/usr/include/$(uname -m)-linux-gnu" \
 		-c "$source" -o "$object"
 	"$STRIP" -g "$object"
