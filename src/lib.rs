@@ -83,3 +83,8 @@ pub use ubpf_verifier as verifier;
 pub use ubpf_verifier::Rejection;
 pub use ubpf_vm as vm;
 pub use ubpf_vm::run::{Input, InputError, Output};
+
+/// What the book shows holds.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/src/embedding.md")]
+mod book {}

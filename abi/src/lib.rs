@@ -22,6 +22,7 @@ pub mod kernel;
 pub mod kfunc;
 pub mod limits;
 pub mod map;
+pub mod nearest;
 pub mod object;
 pub mod platform;
 pub mod prog_type;

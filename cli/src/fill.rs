@@ -27,6 +27,7 @@ use ubpf::abi::Errno;
 use ubpf::abi::btf::value::{Place, Value, ValueError, encode};
 use ubpf::abi::btf::{Btf, BtfId};
 use ubpf::abi::map::{MapDef, MapInit};
+use ubpf::abi::nearest::nearest;
 use ubpf::vm::map::Map;
 
 /// Why an element cannot be stored.
@@ -81,10 +82,10 @@ pub fn fill(instance: &Instance, files: &[MapFile]) -> Result<(), Failure> {
     for MapFile { name, file } in files {
         let map = instance.map(name).ok_or_else(|| {
             let known: Vec<&str> = instance.maps().map(|map| map.def().name.as_str()).collect();
-            let known = if known.is_empty() {
-                "it has none".to_owned()
-            } else {
-                format!("it has {}", known.join(", "))
+            let known = match nearest(name, known.iter().copied()) {
+                Some(near) => format!("is {near} meant?"),
+                None if known.is_empty() => "it has none".to_owned(),
+                None => format!("it has {}", known.join(", ")),
             };
             Failure::unusable(format!("the object has no map called {name}")).hint(known)
         })?;

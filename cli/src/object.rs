@@ -5,6 +5,7 @@ use crate::files;
 use crate::listing::Listing;
 use std::path::Path;
 use std::sync::Arc;
+use ubpf::abi::nearest::nearest;
 use ubpf::abi::prog_type::ProgType;
 use ubpf::loader::{LoadErrorKind, btf_source, kconfig_source};
 use ubpf::{Engine, EngineBuilder, InstantiateError, Module, Object};
@@ -58,8 +59,13 @@ impl Source {
                     .hint(format!("choose one with --prog:\n{}", self.programs()))
             }
             LoadErrorKind::UnknownProgram { name, .. } => {
-                Failure::unusable(format!("{} has no program called {name}", self.name))
-                    .hint(format!("it has:\n{}", self.programs()))
+                let names = self.object.programs().map(|(_, function)| function.name.as_str());
+                Failure::unusable(format!("{} has no program called {name}", self.name)).hint(
+                    match nearest(name, names) {
+                        Some(near) => format!("is {near} meant?"),
+                        None => format!("it has:\n{}", self.programs()),
+                    },
+                )
             }
             LoadErrorKind::UnknownType { .. } => {
                 Failure::unusable(format!("cannot tell what type of program {} holds", self.name))
@@ -120,9 +126,13 @@ pub fn cannot_run(source: &Source, error: InstantiateError) -> Failure {
 /// There is none.
 pub fn prog_type(name: &str) -> Result<ProgType, Failure> {
     ProgType::from_name(name).ok_or_else(|| {
-        let known: Vec<&str> = ProgType::ALL.iter().map(|t| t.name()).collect();
-        Failure::unusable(format!("no program type is called {name}"))
-            .hint(format!("the types are {}", known.join(", ")))
+        let known = || ProgType::ALL.iter().map(|t| t.name());
+        Failure::unusable(format!("no program type is called {name}")).hint(
+            match nearest(name, known()) {
+                Some(near) => format!("is {near} meant?"),
+                None => format!("the types are {}", known().collect::<Vec<_>>().join(", ")),
+            },
+        )
     })
 }
 

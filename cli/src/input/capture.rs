@@ -44,9 +44,21 @@ struct Counted {
 
 impl Read for Counted {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let n = self.file.read(buffer)?;
-        self.read.fetch_add(n as u64, Ordering::Relaxed);
-        Ok(n)
+        /// The parser wants the whole header from its first read, and pipes give what they have.
+        const FIRST_BYTES: usize = 4096;
+        let first = self.read.load(Ordering::Relaxed) == 0;
+        let enough = if first { buffer.len().min(FIRST_BYTES) } else { 1 };
+        let mut len = 0;
+        while len < enough {
+            match self.file.read(buffer.get_mut(len..).unwrap_or_default()) {
+                Ok(0) => break,
+                Ok(n) => len += n,
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                Err(e) => return Err(e),
+            }
+        }
+        self.read.fetch_add(len as u64, Ordering::Relaxed);
+        Ok(len)
     }
 }
 
@@ -89,13 +101,38 @@ impl Capture {
         let file = files::open(path)
             .map_err(|e| Failure::unusable(format!("cannot read {name}")).because(e))?;
         let metadata = std::fs::metadata(path).ok().filter(std::fs::Metadata::is_file);
-        let progress = Progress { bytes: metadata.map(|m| m.len()), ..Progress::default() };
+        Self::over(&name, file, metadata.map(|m| m.len()), from)
+    }
+
+    /// Reads a capture from a stream, of so many bytes where that is known.
+    ///
+    /// # Errors
+    /// It cannot be read, or is no capture.
+    pub fn over(
+        name: &str,
+        file: Box<dyn Read + Send>,
+        bytes: Option<u64>,
+        from: PacketLayer,
+    ) -> Result<Self, Failure> {
+        let progress = Progress { bytes, ..Progress::default() };
         let file = Counted { file, read: Arc::clone(&progress.read) };
         let reader = create_reader(BUFFER_BYTES, file).map_err(|e| {
             Failure::unusable(format!("{name} is neither pcap nor pcapng")).because(reason(&e))
         })?;
-        let interfaces = Vec::new();
+        let (name, interfaces) = (name.to_owned(), Vec::new());
         Ok(Self { name, progress, reader, from, interfaces, packets: 0, first: None })
+    }
+
+    /// Whether bytes begin as captures do.
+    #[must_use]
+    pub fn begins_like_one(bytes: &[u8]) -> bool {
+        const SECTION: u32 = 0x0a0d_0d0a;
+        const MICRO: u32 = 0xa1b2_c3d4;
+        const NANO: u32 = 0xa1b2_3c4d;
+        bytes.first_chunk().is_some_and(|&magic| {
+            let orders = [u32::from_le_bytes(magic), u32::from_be_bytes(magic)];
+            orders.iter().any(|magic| [SECTION, MICRO, NANO].contains(magic))
+        })
     }
 
     /// How far it has been read.
@@ -144,13 +181,12 @@ impl Capture {
     }
 
     fn read_packet(&mut self) -> Result<Option<Packet>, Failure> {
-        let mut refilled = false;
+        let mut ended = false;
         loop {
             match self.reader.next() {
                 Ok((consumed, block)) => {
                     let packet = packet_of(&block, &mut self.interfaces);
                     self.reader.consume(consumed);
-                    refilled = false;
                     match packet {
                         Ok(None) => {}
                         Ok(Some(packet)) => return Ok(Some(packet)),
@@ -158,10 +194,12 @@ impl Capture {
                     }
                 }
                 Err(PcapError::Eof) => return Ok(None),
-                Err(PcapError::Incomplete(_)) if !refilled => {
-                    refilled = true;
+                Err(PcapError::Incomplete(_)) if !ended => {
+                    let before = self.progress.read();
                     let refill = self.reader.refill().map_err(|e| reason(&e));
                     refill.map_err(|why| damaged(&self.name, self.packets, why))?;
+                    // The reader tells between blocks from inside of one.
+                    ended = self.progress.read() == before;
                 }
                 Err(e) => {
                     let why = reason(&e);
@@ -330,6 +368,28 @@ mod tests {
         assert_eq!((second.number, second.link, second.cut_bytes), (2, 1, 0));
         assert_eq!(second.since_first, Duration::from_nanos(249_999_999));
         assert!(capture.next_packet().unwrap().is_none());
+    }
+
+    /// A stream that gives a byte at a time.
+    struct Slow(io::Cursor<Vec<u8>>);
+
+    impl Read for Slow {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            let one = buffer.len().min(1);
+            self.0.read(&mut buffer[..one])
+        }
+    }
+
+    #[test]
+    fn pipes_may_be_slow() {
+        let packets: Vec<_> = (0..200).map(|n| (Duration::from_secs(n), &[7; 60][..])).collect();
+        let slow = Box::new(Slow(io::Cursor::new(written(&packets))));
+        let mut capture = Capture::over("pipe", slow, None, PacketLayer::Link).unwrap();
+        let mut read = 0;
+        while capture.next_packet().unwrap().is_some() {
+            read += 1;
+        }
+        assert_eq!(read, 200);
     }
 
     #[test]

@@ -9,18 +9,19 @@ use std::path::Path;
 use thiserror::Error;
 use ubpf::Input;
 use ubpf::abi::ctx::{CtxField, CtxLayout};
+use ubpf::abi::nearest::nearest;
 
 /// Why a table is not a context.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum FieldError {
     /// No such field.
-    #[error("struct {layout} has no field `{field}`; it has {known}")]
+    #[error("struct {layout} has no field `{field}`; {known}")]
     Unknown {
         /// Struct.
         layout: &'static str,
         /// What was asked for.
         field: String,
-        /// What there is.
+        /// What was probably meant, or all that there are.
         known: String,
     },
     /// A value of the wrong shape.
@@ -46,6 +47,15 @@ pub fn read(path: &Path, layout: &CtxLayout) -> Result<Vec<Vec<u8>>, Failure> {
         let name = files::name(path);
         Failure::unusable(format!("{name} does not describe a struct {}", layout.name)).because(e)
     })
+}
+
+/// The contexts that TOML describes.
+///
+/// # Errors
+/// It is not TOML, or names what the struct does not have.
+pub fn parse(text: &str, layout: &CtxLayout) -> Result<Vec<Vec<u8>>, FieldError> {
+    let table: Value = toml::from_str(text).map_err(|_| FieldError::NotATable)?;
+    contexts(&table, layout)
 }
 
 /// The context struct that an input describes, before the program runs: its bytes, and the fields
@@ -90,7 +100,13 @@ fn context(table: &Map<String, Value>, layout: &CtxLayout) -> Result<Vec<u8>, Fi
         let field = layout.field(name).ok_or_else(|| FieldError::Unknown {
             layout: layout.name,
             field: name.clone(),
-            known: layout.fields.iter().map(|f| f.name).collect::<Vec<_>>().join(", "),
+            known: {
+                let names = || layout.fields.iter().map(|field| field.name);
+                match nearest(name, names()) {
+                    Some(near) => format!("is `{near}` meant?"),
+                    None => format!("it has {}", names().collect::<Vec<_>>().join(", ")),
+                }
+            },
         })?;
         let at = field.off as usize;
         let target = bytes.get_mut(at..at + field.size as usize).ok_or_else(|| shape(field))?;

@@ -12,10 +12,11 @@ use crate::args::CtxField;
 use crate::failure::Failure;
 use crate::files;
 use capture::{Capture, Progress};
+use std::io::{self, Read};
 use std::path::Path;
 use std::time::Duration;
 use ubpf::Input;
-use ubpf::abi::prog_type::{InputKind, ProgTypeDecl};
+use ubpf::abi::prog_type::{InputKind, PacketLayer, ProgTypeDecl};
 
 /// Most bytes that a packet or context may have: more than test-run takes of either.
 const MAX_INPUT_BYTES: u64 = 1 << 20;
@@ -67,7 +68,11 @@ impl Inputs {
                         .hint("give one with --ctx FILE: raw bytes, .hex, .pcap or .pcapng")
                 })?;
                 match extension(path) {
-                    "pcap" | "pcapng" => Ok(Self::Captured(Box::new(Capture::open(path, from)?))),
+                    "pcap" | "pcapng" | "cap" => {
+                        Ok(Self::Captured(Box::new(Capture::open(path, from)?)))
+                    }
+                    // A pipe has no name to go by.
+                    _ if path == Path::new("-") => Self::from_stdin(from),
                     "hex" => Ok(Self::one(hex_file(path)?)),
                     _ => Ok(Self::one(Input {
                         data: files::read(path, MAX_INPUT_BYTES)?,
@@ -120,6 +125,25 @@ impl Inputs {
             item.input.ctx_fields.extend(fields);
             item
         }))
+    }
+
+    /// A packet or a capture, whichever comes through standard input.
+    fn from_stdin(from: PacketLayer) -> Result<Self, Failure> {
+        let unreadable = |e: io::Error| Failure::unusable("cannot read standard input").because(e);
+        let mut begin = Vec::new();
+        io::stdin().lock().take(4).read_to_end(&mut begin).map_err(unreadable)?;
+        let captured = Capture::begins_like_one(&begin);
+        let stream = Box::new(io::Cursor::new(begin).chain(io::stdin()));
+        if captured {
+            let capture = Capture::over("standard input", stream, None, from)?;
+            return Ok(Self::Captured(Box::new(capture)));
+        }
+        let mut data = Vec::new();
+        stream.take(MAX_INPUT_BYTES + 1).read_to_end(&mut data).map_err(unreadable)?;
+        if data.len() as u64 > MAX_INPUT_BYTES {
+            return Err(Failure::unusable("standard input is larger than any packet"));
+        }
+        Ok(Self::one(Input::packet(data)))
     }
 
     fn one(input: Input) -> Self {

@@ -1,6 +1,7 @@
 //! The context that a run may bring (`ctx_in`), stores to it, and how an input is refused.
 
 use ubpf_abi::ctx::{CtxField, CtxLayout};
+use ubpf_abi::nearest::nearest;
 use ubpf_abi::prog_type::ProgType;
 use ubpf_abi::{Access, Errno};
 use ubpf_vm::mem::MemError;
@@ -82,6 +83,15 @@ fn struct_bytes(bytes: &[u8], layout: &CtxLayout, len: usize) -> Result<Vec<u8>,
     Ok(ctx)
 }
 
+/// The field that was probably meant, or all that there are.
+fn known(layout: &CtxLayout, name: &str) -> String {
+    let names = || layout.fields.iter().map(|field| field.name);
+    match nearest(name, names()) {
+        Some(near) => format!("is `{near}` meant?"),
+        None => format!("it has {}", names().collect::<Vec<_>>().join(", ")),
+    }
+}
+
 /// Sets one field, `name` or `name[index]` for an element of an array.
 fn set_field(ctx: &mut [u8], layout: &CtxLayout, name: &str, value: u64) -> Result<(), InputError> {
     let (base, index) = match name.strip_suffix(']').and_then(|n| n.split_once('[')) {
@@ -89,9 +99,8 @@ fn set_field(ctx: &mut [u8], layout: &CtxLayout, name: &str, value: u64) -> Resu
         None => (name, Some(0)),
     };
     let field = layout.field(base).ok_or_else(|| {
-        let known: Vec<_> = layout.fields.iter().map(|f| f.name).collect();
         let message =
-            format!("struct {} has no field `{base}`; it has {}", layout.name, known.join(", "));
+            format!("struct {} has no field `{base}`; {}", layout.name, known(layout, base));
         refuse(Errno::EINVAL, message)
     })?;
     let place = index.and_then(|index: u32| element(field, index)).and_then(|r| ctx.get_mut(r));
