@@ -13,7 +13,7 @@ pub(crate) struct Narrow {
 impl Narrow {
     /// Follows the program until nothing changes, from the hope that everything is narrow.
     pub(crate) fn of(code: &Code, blocks: &Blocks) -> Self {
-        let mut at_start = vec![RegSet::ALL; blocks.len()];
+        let mut at_start = vec![RegSet::ALL - RegSet::of(Reg::FP); blocks.len()];
         for (id, block) in blocks.iter() {
             if block.is_entry {
                 at_start[id.index()] = RegSet::EMPTY;

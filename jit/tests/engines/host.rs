@@ -1,17 +1,19 @@
-//! Two equal worlds, one for each engine, whose every visible effect is compared.
+//! Equal worlds, one for each engine and mode, whose every visible effect is compared.
 
 use std::sync::{Arc, Mutex};
 use ubpf_abi::map::{MapDef, MapFlags, MapInit, MapOp, MapType};
 use ubpf_abi::prog_type::ProgType;
 use ubpf_abi::program::{Program, SubprogId};
+use ubpf_abi::verified::{Facts, InsnFacts, Region as ProvedRegion, Verified};
 use ubpf_abi::{Errno, Kernel, Trap};
 use ubpf_isa::{Size, Slot, assemble};
 use ubpf_jit::Jit;
 use ubpf_vm::call::{CallCx, Callback, MemWrite, arg::callback};
+use ubpf_vm::code::MemMode;
 use ubpf_vm::engine::{Call, Engine, Image, Thread};
 use ubpf_vm::helper;
 use ubpf_vm::interp::Interp;
-use ubpf_vm::lower::{LowerError, Target, lower};
+use ubpf_vm::lower::{LowerError, Target, lower, lower_verified};
 use ubpf_vm::map::Map;
 use ubpf_vm::mem::{Cage, GuestAddr, Perm, Region, RegionKind, RegionSpec};
 use ubpf_vm::registry::{HelperDef, Registry};
@@ -171,10 +173,23 @@ struct Side {
     memory: Region,
     odd: Region,
     read_only: Region,
+    /// How programs are lowered that are taken to be verified.
+    trusted: Option<MemMode>,
+}
+
+/// The program as if it had been verified, with all of its accesses proved.
+#[allow(unsafe_code)]
+fn trusted(program: &Arc<Program>) -> Verified {
+    let fact = InsnFacts { region: ProvedRegion::Memory, ..InsnFacts::NOTHING };
+    let insns = vec![fact; program.slots.len()];
+    // Nobody need count.
+    let facts = Facts { insns, max_insns: Some(0), ..Facts::default() };
+    // SAFETY: programs run like this only on inputs on which checked code did not trap.
+    unsafe { Verified::assume(Arc::clone(program), facts) }
 }
 
 impl Side {
-    fn new(engine: Box<dyn Engine>, cage: &Arc<Cage>) -> Self {
+    fn new(engine: Box<dyn Engine>, cage: &Arc<Cage>, trusted: Option<MemMode>) -> Self {
         let world = World::new(Arc::clone(cage), Kernel::V6_18, 1, Box::new(()));
         let slot = OneProg::new();
         let maps = vec![Some(world.add_map(Arc::clone(&slot) as Arc<dyn Map>).unwrap())];
@@ -185,13 +200,16 @@ impl Side {
         let memory = alloc(MEMORY_BYTES.into(), RegionKind::Host, Perm::ReadWrite);
         let odd = alloc(13, RegionKind::Host, Perm::ReadWrite);
         let read_only = alloc(24, RegionKind::Host, Perm::Read);
-        Self { engine, world, thread, maps, slot, state, memory, odd, read_only }
+        Self { engine, world, thread, maps, slot, state, memory, odd, read_only, trusted }
     }
 
     fn image(&self, registry: &Registry, slots: &[Slot]) -> Result<Arc<dyn Image>, LowerError> {
         let program = Arc::new(Program::from_slots(ProgType::Xdp, slots.to_vec()));
         let target = Target { registry, world: &self.world, maps: &self.maps };
-        let code = Arc::new(lower(&program, target)?);
+        let code = Arc::new(match self.trusted {
+            Some(mode) => lower_verified(&trusted(&program), target, mode)?,
+            None => lower(&program, target)?,
+        });
         Ok(self.engine.compile(code).expect("the engine takes every program"))
     }
 
@@ -258,6 +276,10 @@ pub struct Both {
     registry: Registry,
     interp: Side,
     jit: Side,
+    /// Compiled code that trusts accesses, in each mode.
+    trusting: Vec<Side>,
+    /// Whether it counts ops.
+    counts: bool,
 }
 
 impl Both {
@@ -266,15 +288,26 @@ impl Both {
         for def in [ADD_THREE, FILL, REPEAT, PANIC, TAIL_CALL] {
             registry.add_helper(def);
         }
-        let side = |engine| Side::new(engine, &Cage::new().unwrap());
-        let jit = Jit::new().expect("the tests run where there is a JIT");
-        Self { registry, interp: side(Box::new(Interp)), jit: side(Box::new(jit)) }
+        let side = |engine, trusted| Side::new(engine, &Cage::new().unwrap(), trusted);
+        let jit = || Box::new(Jit::new().expect("the tests run where there is a JIT"));
+        let (interp, jit) = (side(Box::new(Interp), None), side(jit(), None));
+        Self { registry, interp, jit, trusting: Vec::new(), counts: false }
+    }
+
+    /// The same with code that trusts accesses, for programs that read nothing that they did not
+    /// write.
+    pub fn with_trusting() -> Self {
+        let side = |mode| {
+            let jit = Jit::new().expect("the tests run where there is a JIT");
+            Side::new(Box::new(jit), &Cage::new().unwrap(), Some(mode))
+        };
+        Self { trusting: [MemMode::Caged, MemMode::Proved].map(side).into(), ..Self::new() }
     }
 
     /// What the program in the array's slot is from now on.
     pub fn set_tail(&self, text: &str) {
         let slots = assemble(text).unwrap_or_else(|e| panic!("{e}:\n{text}"));
-        for side in [&self.interp, &self.jit] {
+        for side in [&self.interp, &self.jit].into_iter().chain(&self.trusting) {
             let image = side.image(&self.registry, &slots).unwrap();
             let id = side.world.add_prog(image).unwrap();
             *side.slot.prog.lock().unwrap() = Some(id);
@@ -286,13 +319,28 @@ impl Both {
     pub fn run(&mut self, slots: &[Slot], inputs: &[Input]) -> Result<Vec<Seen>, LowerError> {
         let interpreted = self.interp.image(&self.registry, slots)?;
         let compiled = self.jit.image(&self.registry, slots)?;
-        let run = |input: &Input| {
+        let registry = &self.registry;
+        let trusting: Vec<_> =
+            self.trusting.iter().map(|side| side.image(registry, slots)).collect();
+        self.counts = !self.counts;
+        let mut run = |input: &Input| {
             let expected = self.interp.run(&*interpreted, input);
             let seen = self.jit.run(&*compiled, input);
             assert_eq!(seen, expected, "compiled against interpreted");
+            // Stores to the context are not what they seem.
+            let is_good = expected.outcome.result.is_ok() && expected.ctx == input.memory[..16];
+            for (side, image) in self.trusting.iter_mut().zip(&trusting) {
+                let Some(image) = image.as_ref().ok().filter(|_| is_good) else { continue };
+                side.thread.counts = self.counts;
+                let mut seen = side.run(&**image, input);
+                if !self.counts {
+                    seen.outcome.insns = expected.outcome.insns;
+                }
+                assert_eq!(seen, expected, "compiled, {:?}, against interpreted", side.trusted);
+            }
             seen
         };
-        Ok(inputs.iter().map(run).collect())
+        Ok(inputs.iter().map(&mut run).collect())
     }
 
     pub fn text(&mut self, text: &str) -> Outcome {
