@@ -224,9 +224,11 @@ impl<M: MacroAssembler> Walk<'_, M> {
                 }
             }
             End::Call => {
-                self.flush(behind | self.liveness.reads(op));
                 self.settle(id);
-                self.call(last, op);
+                if !self.inlined(last, op, behind) {
+                    self.flush(behind | self.liveness.reads(op));
+                    self.call(last, op);
+                }
                 self.places.follow(op);
                 if next != Some(id.next()) {
                     let target = self.label(id.next());

@@ -12,6 +12,7 @@ use ubpf_isa::{
 };
 use ubpf_vm::call::NativeFn;
 use ubpf_vm::code::{MemAccess, MemMode, OpIndex};
+use ubpf_vm::map::MapLayout;
 
 /// What holds for all of the code.
 #[derive(Clone, Copy, Debug)]
@@ -128,6 +129,10 @@ pub(crate) trait MacroAssembler: Sized {
 
     /// The counter is exact when calls and traps are made.
     fn call_helper(&mut self, op: OpIndex, pc: Pc, native: Option<NativeFn>);
+    /// `r0` becomes the address of the value under the key at an address, or 0.
+    fn lookup(&mut self, layout: MapLayout, key: Access);
+    /// `r0` becomes the number of the CPU.
+    fn cpu(&mut self);
     /// `framed`: the function, or one that it calls, may use `r10`.
     fn call_subprog(&mut self, op: OpIndex, target: Self::Label, framed: bool);
     fn call_reg(&mut self, op: OpIndex, target: Reg);

@@ -60,6 +60,7 @@ pub(crate) mod layout {
     pub(crate) const STACK_POINTER: i32 = offset_of!(Run<'_>, stack_pointer) as i32;
     pub(crate) const OP: i32 = offset_of!(Run<'_>, op) as i32;
     pub(crate) const PLACE: i32 = offset_of!(Run<'_>, place) as i32;
+    pub(crate) const CPU: i32 = offset_of!(Run<'_>, cpu) as i32;
     pub(crate) const CX: i32 = offset_of!(Run<'_>, cx) as i32;
     pub(crate) const LAST_FP: i32 = offset_of!(Run<'_>, last_fp) as i32;
     pub(crate) const HOST_BASE: i32 = offset_of!(Run<'_>, host_base) as i32;

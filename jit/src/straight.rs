@@ -8,6 +8,7 @@ use crate::narrow;
 use crate::operands::uses;
 use crate::values::{Sum, Value};
 use ubpf_abi::TrapKind;
+use ubpf_abi::helper::HelperId;
 use ubpf_isa::{AluOp, AtomicOp, Operand, Reg, RegSet, SignExtend, Size, Width};
 use ubpf_vm::code::{MemAccess, MemMode, Op, OpIndex};
 
@@ -341,6 +342,35 @@ impl<M: MacroAssembler> Walk<'_, M> {
             }
     }
 
+    /// Emits a helper call as what the helper does, where that is little. `behind` are the
+    /// registers that are read behind it.
+    pub(crate) fn inlined(&mut self, index: OpIndex, op: &Op, behind: RegSet) -> bool {
+        let &Op::CallHelper { helper } = op else { return false };
+        let Some(target) = self.code.helper(helper).filter(|_| self.trusted) else { return false };
+        match target.id {
+            MAP_LOOKUP_ELEM => {
+                let known = self.code.known_call(index);
+                let Some(layout) = known.and_then(|known| known.layout) else { return false };
+                // The key must still be where it is when everything else has been computed.
+                let at = self.values.as_sum(Reg::R2);
+                let at = at.filter(|at| at.base == Some(Reg::FP) && at.index.is_none());
+                let kept = behind - RegSet::CALLER_SAVED;
+                let key = if at.is_some() { kept } else { kept | RegSet::of(Reg::R2) };
+                self.flush(key);
+                let at = at.unwrap_or(Sum::of(Reg::R2));
+                let (narrow, trusted) = (false, MemAccess::Trusted);
+                let place = self.places.of(Reg::R2);
+                self.masm.lookup(layout, Access { op: index, at, narrow, trusted, place });
+            }
+            GET_SMP_PROCESSOR_ID => {
+                self.flush(behind - RegSet::CALLER_SAVED);
+                self.masm.cpu();
+            }
+            _ => return false,
+        }
+        true
+    }
+
     /// Emits a call, or what else ends a block and is no jump.
     pub(crate) fn call(&mut self, index: OpIndex, op: &Op) {
         let masm = &mut self.masm;
@@ -367,6 +397,9 @@ impl<M: MacroAssembler> Walk<'_, M> {
         }
     }
 }
+
+const MAP_LOOKUP_ELEM: HelperId = HelperId(1);
+const GET_SMP_PROCESSOR_ID: HelperId = HelperId(8);
 
 /// The registers that an atomic operation reads besides its address.
 fn uses_of_atomic(op: AtomicOp, src: Reg) -> RegSet {

@@ -399,6 +399,7 @@ impl Assembler {
                 self.call_routine(self.routines.raise, op);
                 return;
             }
+            Detour::Zero(dst) => dynasm!(self.ops ; .arch x64 ; xor Rd(dst), Rd(dst)),
             Detour::DivByZero(division, dst) => self.emit_div_by_zero(division, dst),
             Detour::DivByMinusOne(division, dst) => self.emit_div_by_minus_one(division, dst),
             Detour::Load(access, dst, _) => {

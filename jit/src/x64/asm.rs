@@ -65,6 +65,8 @@ pub(super) enum Detour {
     /// A division by zero, or of the number that has no negative.
     DivByZero(Division, u8),
     DivByMinusOne(Division, u8),
+    /// A register becomes 0.
+    Zero(u8),
     /// Accesses that their windows do not cover; of loads and stores, whether they are ordered.
     Load(Access, Reg, bool),
     Store(Access, Operand, bool),

@@ -15,6 +15,7 @@ use ubpf_isa::{
 };
 use ubpf_vm::call::NativeFn;
 use ubpf_vm::code::OpIndex;
+use ubpf_vm::map::MapLayout;
 
 /// Where outermost loops start: at multiples of so many bytes.
 const LOOP_ALIGNMENT: u8 = 32;
@@ -364,6 +365,14 @@ impl MacroAssembler for Assembler {
 
     fn align(&mut self) {
         self.ops.pad(LOOP_ALIGNMENT);
+    }
+
+    fn lookup(&mut self, layout: MapLayout, key: Access) {
+        self.emit_lookup(layout, &key);
+    }
+
+    fn cpu(&mut self) {
+        dynasm!(self.ops ; .arch x64 ; mov eax, [r12 + layout::CPU]);
     }
 
     fn call_subprog(&mut self, op: OpIndex, target: DynamicLabel, framed: bool) {

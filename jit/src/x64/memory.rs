@@ -11,7 +11,7 @@
 //! What was not proved is checked in code of every mode. Accesses relative to `r10` need none of
 //! this: the register holds a host address, and that they stay in the frame is seen here.
 
-use super::asm::{Assembler, Detour, MOV, Mem, Opcode, with_mem};
+use super::asm::{Assembler, CMP, Detour, MOV, Mem, Opcode, with_mem};
 use super::regs::{R10, R11, RAX, RBP, any_native, native};
 use crate::masm;
 use crate::run::layout;
@@ -21,8 +21,9 @@ use core::mem::offset_of;
 use dynasmrt::{DynamicLabel, DynasmApi, DynasmLabelApi, dynasm};
 use ubpf_abi::Access;
 use ubpf_abi::limits::STACK_BYTES;
-use ubpf_isa::{AtomicOp, AtomicSize, Operand, Reg, Size};
+use ubpf_isa::{AtomicOp, AtomicSize, Operand, Reg, Size, Width};
 use ubpf_vm::code::{MemAccess, MemMode, OpIndex};
+use ubpf_vm::map::MapLayout;
 
 /// Where an access goes.
 enum Located {
@@ -216,6 +217,41 @@ impl Assembler {
                 }
             },
         });
+    }
+
+    /// Looks a value up in an array.
+    pub(super) fn emit_lookup(&mut self, map: MapLayout, key: &masm::Access) {
+        let MapLayout { values, entries, stride, cpu_stride } = map;
+        self.emit_load(key, Size::W, false, Reg::R0, false);
+        let done = self.ops.new_dynamic_label();
+        let none = self.detour(Detour::Zero(RAX), done);
+        self.with_immediate(CMP.number, Width::W32, RAX, entries.cast_signed());
+        dynasm!(self.ops ; .arch x64 ; jae =>none);
+        if cpu_stride > 0 {
+            dynasm!(self.ops ; .arch x64
+                ; mov r10d, [r12 + layout::CPU]
+                ; imul r10, r10, cpu_stride.cast_signed()
+            );
+            // The values of all CPUs fill one stride.
+            self.with_immediate(CMP.number, Width::W64, R10, stride.cast_signed());
+            dynasm!(self.ops ; .arch x64 ; jae =>none);
+        }
+        self.load_constant(R11, values.into());
+        let scale = [1, 2, 4, 8].iter().position(|&bytes| bytes == stride);
+        let scale = scale.unwrap_or_else(|| {
+            if stride.is_power_of_two() {
+                let by = stride.trailing_zeros() as i8;
+                dynasm!(self.ops ; .arch x64 ; shl rax, by);
+            } else {
+                dynasm!(self.ops ; .arch x64 ; imul rax, rax, stride.cast_signed());
+            }
+            0
+        });
+        self.lea(RAX, Mem { base: R11, index: Some((RAX, scale as u8)), disp: 0 });
+        if cpu_stride > 0 {
+            dynasm!(self.ops ; .arch x64 ; add rax, r10);
+        }
+        dynasm!(self.ops ; .arch x64 ; =>done);
     }
 
     /// Atomic operations are all locked, which orders them fully: more than the kernel promises

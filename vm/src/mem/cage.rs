@@ -200,15 +200,24 @@ impl Cage {
     /// # Errors
     /// [`Fault`] when programs may not load all of these bytes, or they are more than
     /// [`MAX_COPY_BYTES`].
+    #[inline]
     pub fn read_bytes(&self, addr: impl Into<u64>, len: u32) -> Result<Bytes, Fault> {
         let addr = addr.into();
         if len > MAX_COPY_BYTES {
             return Err(Fault { addr, size: len, access: Access::Read });
         }
         let reach = self.check(addr, len as usize, Access::Read)?;
-        let mut bytes = Bytes::from_elem(0, len as usize);
-        self.memory.read(reach, &mut bytes);
-        Ok(bytes)
+        // Keys and values mostly: a word that is stored as one can be loaded again at once.
+        match len {
+            4 => self.memory.load(reach).map(|word: u32| Bytes::from_slice(&word.to_le_bytes())),
+            8 => self.memory.load(reach).map(|word: u64| Bytes::from_slice(&word.to_le_bytes())),
+            _ => {
+                let mut bytes = Bytes::from_elem(0, len as usize);
+                self.memory.read(reach, &mut bytes);
+                Some(bytes)
+            }
+        }
+        .ok_or(fault(addr, len as usize, Access::Read))
     }
 
     /// [`Cage::read_bytes`] as a `Vec`.
@@ -369,6 +378,7 @@ impl Cage {
         u32::try_from(addr).ok()?.checked_sub(found.reach.start().0)
     }
 
+    #[inline]
     fn check(&self, addr: u64, len: usize, access: Access) -> Result<Reach, Fault> {
         let fault = fault(addr, len, access);
         let found: Found = match self.memory.find(addr) {
