@@ -27,6 +27,18 @@ use ubpf_vm::call::{Answer, CallCx};
 /// The way in: the run, the address of the function's code, `r1` to `r5`, and what helpers see.
 type Trampoline = extern "C" fn(&Run<'_>, *const u8, &[u64; 5], &mut CallCx<'_>) -> Answer;
 
+/// The way in where nothing of a run is needed: the function itself.
+type Alone = extern "C" fn(u64, u64, u64, u64, u64) -> u64;
+
+/// Runs a function to its end whose image needs nothing of a run.
+#[inline]
+pub(crate) fn enter_alone(entry: *const u8, [r1, r2, r3, r4, r5]: [u64; 5]) -> u64 {
+    // SAFETY: generated functions take and return numbers where C functions do, and preserve
+    // what those must but for `rbp` and `r12`, which code that needs no run leaves alone.
+    let function: Alone = unsafe { core::mem::transmute(entry) };
+    function(r1, r2, r3, r4, r5)
+}
+
 /// Runs a function of an image to its end.
 #[inline]
 pub(crate) fn enter(

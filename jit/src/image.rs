@@ -7,6 +7,7 @@ use crate::fault::Watch;
 use crate::meter::Meter;
 use crate::run::{Run, Start};
 use crate::window::Windows;
+use core::ptr::with_exposed_provenance;
 use dynasmrt::AssemblyOffset;
 use std::any::Any;
 use std::panic::resume_unwind;
@@ -34,6 +35,8 @@ pub(crate) struct Assembled {
     pub(crate) landing: AssemblyOffset,
     /// Where the accesses that nothing checks begin, ascending, with their ops.
     pub(crate) accesses: Vec<(AssemblyOffset, OpIndex)>,
+    /// Whether it needs nothing of a run: it computes a number from numbers.
+    pub(crate) alone: bool,
 }
 
 /// A compiled program.
@@ -41,9 +44,13 @@ pub(crate) struct Assembled {
 pub(crate) struct Native {
     code: Arc<Code>,
     meter: Meter,
-    trampoline: AssemblyOffset,
-    entries: Vec<AssemblyOffset>,
-    tail_entry: AssemblyOffset,
+    /// Addresses, exposed, of its trampoline, its functions, and where tail calls enter.
+    trampoline: usize,
+    entries: Vec<usize>,
+    tail_entry: usize,
+    alone: bool,
+    /// A run with at least this budget need not be counted. 0 where the code counts anyway.
+    free_budget: u64,
     /// Whether it counts the ops that it executes.
     metered: bool,
     /// Whether it can tail-call others, which may be checked code.
@@ -66,8 +73,8 @@ impl Native {
         meter: Meter,
         metered: bool,
     ) -> std::io::Result<Self> {
-        let Assembled { code: bytes, trampoline, entries, tail_entry, landing, accesses } =
-            assembled;
+        let Assembled { code: bytes, entries, landing, accesses, alone, .. } = assembled;
+        let Assembled { trampoline, tail_entry, .. } = assembled;
         let pages = Executable::new(&bytes)?;
         let start = pages.at(AssemblyOffset(0)).addr();
         let watched = start..start + bytes.len();
@@ -79,12 +86,16 @@ impl Native {
             Some(watch.ok_or_else(|| std::io::Error::other("faults cannot be handled here"))?)
         };
         let (tail_calls, counting) = (code.ops().contains(&Op::TailCall), OnceLock::new());
+        let address = |at| pages.at(at).expose_provenance();
+        let free_budget = if metered { 0 } else { code.max_insns().unwrap_or(u64::MAX) };
         Ok(Self {
+            trampoline: address(trampoline),
+            entries: entries.into_iter().map(address).collect(),
+            tail_entry: address(tail_entry),
+            alone,
+            free_budget,
             code,
             meter,
-            trampoline,
-            entries,
-            tail_entry,
             metered,
             tail_calls,
             counting,
@@ -115,16 +126,18 @@ impl Native {
         self.pages.bytes()
     }
 
+    #[inline]
     pub(crate) fn trampoline(&self) -> *const u8 {
-        self.pages.at(self.trampoline)
+        with_exposed_provenance(self.trampoline)
     }
 
+    #[inline]
     pub(crate) fn entry(&self, func: SubprogId) -> Option<*const u8> {
-        self.entries.get(func.0 as usize).map(|&at| self.pages.at(at))
+        self.entries.get(func.0 as usize).map(|&at| with_exposed_provenance(at))
     }
 
     pub(crate) fn tail_entry(&self) -> *const u8 {
-        self.pages.at(self.tail_entry)
+        with_exposed_provenance(self.tail_entry)
     }
 }
 
@@ -135,9 +148,8 @@ const LAST_END: u32 = Thread::frame_off(MAX_CALL_FRAMES as u32 - 1) + STACK_BYTE
 impl Native {
     /// Whether the budget, or somebody, demands that ops are counted and this code does not.
     #[inline]
-    fn must_count(&self, thread: &Thread) -> bool {
-        !self.metered
-            && (thread.counts || self.code.max_insns().is_none_or(|max| max > thread.budget))
+    const fn must_count(&self, thread: &Thread) -> bool {
+        self.free_budget > thread.budget || thread.counts && !self.metered
     }
 
     /// Runs the same program compiled so that it counts.
@@ -161,7 +173,8 @@ impl Native {
         (checked(self) == checked(now)).then_some(follower)
     }
 
-    #[inline]
+    /// Apart from calls of programs that need none of this, which it would slow down.
+    #[inline(never)]
     fn run(&self, thread: &mut Thread, call: Call<'_>) -> Outcome {
         let budget = i64::try_from(thread.budget).unwrap_or(i64::MAX);
         let Some(entry) = self.entry(call.func) else {
@@ -193,7 +206,8 @@ impl Native {
         let (world, cpu) = (call.world, thread.cpu);
         let mut cx = CallCx { world, run: call.state, cpu, pc: Pc(0), guest: &mut guest };
         let answer = entry::enter(self, &run, entry, &call.args, &mut cx);
-        let insns = budget.wrapping_sub(run.counter.get()).cast_unsigned();
+        let insns = if self.metered { budget.wrapping_sub(run.counter.get()) } else { 0 };
+        let insns = insns.cast_unsigned();
         let result = if answer.over == 0 { Ok(answer.value) } else { Err(run.taken_trap()) };
         let trapped_in = result.is_err().then(|| Arc::clone(run.image.get().code()));
         let panic = run.panic.take();
@@ -220,6 +234,14 @@ impl Image for Native {
     fn call(&self, thread: &mut Thread, call: Call<'_>) -> Outcome {
         if self.must_count(thread) {
             return self.counted(thread, call);
+        }
+        if self.alone
+            && let Some(entry) = self.entry(call.func)
+        {
+            if thread.trapped_in.is_some() {
+                thread.trapped_in = None;
+            }
+            return Outcome { result: Ok(entry::enter_alone(entry, call.args)), insns: 0 };
         }
         self.run(thread, call)
     }

@@ -110,6 +110,8 @@ pub(crate) trait MacroAssembler: Sized {
     /// It may change flags.
     fn constant(&mut self, dst: Reg, value: u64);
     fn sum(&mut self, dst: Reg, sum: Sum);
+    /// The same cut to 32 bits; `r10` is no part of it.
+    fn narrow_sum(&mut self, dst: Reg, sum: Sum);
     /// `dst = src`, rotated left by less than the width.
     fn rotate(&mut self, width: Width, dst: Reg, src: Reg, by: u32);
 
@@ -131,6 +133,9 @@ pub(crate) trait MacroAssembler: Sized {
     fn call_helper(&mut self, op: OpIndex, pc: Pc, native: Option<NativeFn>);
     /// `r0` becomes the address of the value under the key at an address, or 0.
     fn lookup(&mut self, layout: MapLayout, key: Access);
+    /// `bpf_loop` with a function that is known and flags that are 0: `r1` is how often, `r3` what
+    /// the function gets.
+    fn call_loop(&mut self, op: OpIndex, target: Self::Label, framed: bool);
     /// `r0` becomes the number of the CPU.
     fn cpu(&mut self);
     /// `framed`: the function, or one that it calls, may use `r10`.

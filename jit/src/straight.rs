@@ -123,12 +123,11 @@ impl<M: MacroAssembler> Walk<'_, M> {
 impl<M: MacroAssembler> Walk<'_, M> {
     /// Emits an op that does not end its block; `live` are the registers that are read behind it.
     pub(crate) fn op(&mut self, index: OpIndex, op: &Op, live: RegSet) {
-        let narrow = narrow::after(op, self.narrow);
         if computes(op).is_none_or(|dst| live.contains(dst)) {
             self.needed = live | uses(op);
             self.live_op(index, op, live);
         }
-        self.narrow = narrow;
+        self.narrow = narrow::after(op, self.narrow);
     }
 
     fn live_op(&mut self, index: OpIndex, op: &Op, live: RegSet) {
@@ -319,9 +318,27 @@ impl<M: MacroAssembler> Walk<'_, M> {
                 .is_some_and(|reg| self.values.get(reg) == Value::Own && self.narrow.contains(reg));
             return Access { op, at, narrow, trusted, place };
         }
-        self.force(base);
+        if self.mode() == MemMode::Caged && base != Reg::FP {
+            self.force_address(base);
+        } else {
+            self.force(base);
+        }
         let narrow = self.narrow.contains(base);
         Access { op, at: Sum::at(base, off), narrow, trusted, place }
+    }
+
+    /// Puts a sum into its register, cut to 32 bits: an address that has more is none, so where the
+    /// verifier was right nothing is cut.
+    fn force_address(&mut self, reg: Reg) {
+        match self.values.get(reg) {
+            Value::Sum(sum) if sum.base != Some(Reg::FP) => {
+                self.release(reg);
+                self.values.set_own(reg);
+                self.masm.narrow_sum(reg, sum);
+                self.narrow.insert(reg);
+            }
+            _ => self.force(reg),
+        }
     }
 
     /// Whether an expression can be the address of an access as it is.
@@ -362,6 +379,21 @@ impl<M: MacroAssembler> Walk<'_, M> {
                 let place = self.places.of(Reg::R2);
                 self.masm.lookup(layout, Access { op: index, at, narrow, trusted, place });
             }
+            LOOP => {
+                let (Value::Const(func), Value::Const(0)) =
+                    (self.values.get(Reg::R2), self.values.get(Reg::R4))
+                else {
+                    return false;
+                };
+                let subprog = self.code.subprog_at(func).map_or(usize::MAX, |id| id.0 as usize);
+                let (Some(&entry), Some(&framed)) =
+                    (self.entries.get(subprog), self.framed.get(subprog))
+                else {
+                    return false;
+                };
+                self.flush(behind | RegSet::of(Reg::R1) | RegSet::of(Reg::R3));
+                self.masm.call_loop(index, entry, framed);
+            }
             GET_SMP_PROCESSOR_ID => {
                 self.flush(behind - RegSet::CALLER_SAVED);
                 self.masm.cpu();
@@ -400,6 +432,7 @@ impl<M: MacroAssembler> Walk<'_, M> {
 
 const MAP_LOOKUP_ELEM: HelperId = HelperId(1);
 const GET_SMP_PROCESSOR_ID: HelperId = HelperId(8);
+const LOOP: HelperId = HelperId(181);
 
 /// The registers that an atomic operation reads besides its address.
 fn uses_of_atomic(op: AtomicOp, src: Reg) -> RegSet {

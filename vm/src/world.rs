@@ -118,11 +118,13 @@ impl World {
     }
 
     /// The same, borrowed: what helpers use.
+    #[inline]
     #[must_use]
     pub fn map_ref(&self, pointer: u64) -> Option<&dyn Map> {
         self.map(pointer).map(|map| &**map)
     }
 
+    #[inline]
     fn map(&self, pointer: u64) -> Option<&Arc<dyn Map>> {
         let off = u32::try_from(pointer).ok()?.checked_sub(MAP_OBJECTS)?;
         let index = off / MAP_OBJECT_BYTES;

@@ -47,6 +47,7 @@ pub struct Ours {
     image: Arc<dyn Image>,
     thread: Thread,
     state: Box<dyn RunState>,
+    args: [u64; 5],
 }
 
 impl Ours {
@@ -70,13 +71,13 @@ impl Ours {
             Mode::Checked => Column::Checked,
             Mode::Interp => Column::Interp,
         };
-        Self { column, world, image, thread, state }
+        let args = [state.ctx().into(), 0, 0, 0, 0];
+        Self { column, world, image, thread, state, args }
     }
 
     fn call(&mut self) -> u64 {
-        let args = [self.state.ctx().into(), 0, 0, 0, 0];
         let (world, func) = (&self.world, SubprogId(0));
-        let call = Call { world, state: &mut *self.state, func, args };
+        let call = Call { world, state: &mut *self.state, func, args: self.args };
         self.image.call(&mut self.thread, call).result.expect("the program does not trap")
     }
 }

@@ -15,8 +15,8 @@ use crate::masm::Frame;
 use crate::run::{CX_PC, layout};
 use crate::thunks::{self, CallThunk, SlowThunk};
 use dynasmrt::{DynamicLabel, DynasmApi, DynasmLabelApi, dynasm};
-use ubpf_abi::TrapKind;
 use ubpf_abi::limits::MAX_LOOPS;
+use ubpf_abi::{Errno, TrapKind};
 use ubpf_isa::{AtomicOp, Operand, Pc, Reg, RegSet};
 use ubpf_vm::call::NativeFn;
 use ubpf_vm::code::{MemMode, OpIndex};
@@ -105,6 +105,7 @@ impl Assembler {
     /// Clears the bytes below `r10`: 16 at a time, and 8 at the far end.
     fn clear_stack(&mut self, bytes: u32) {
         let bytes = bytes.cast_signed();
+        self.uses_run |= bytes > 0;
         if bytes >= 16 {
             dynasm!(self.ops ; .arch x64 ; xorps xmm0, xmm0);
         }
@@ -127,6 +128,7 @@ impl Assembler {
     /// that looks after its windows.
     pub(super) fn call_thunk(&mut self, op: OpIndex, pc: Pc, native: Option<NativeFn>) {
         let native = native.filter(|_| self.plan.mode != MemMode::Checked);
+        self.uses_run = true;
         self.spill_counter();
         dynasm!(self.ops ; .arch x64
             ; mov [r12 + layout::FP], rbp
@@ -154,6 +156,7 @@ impl Assembler {
 
     /// Calls a routine: operands in `r11` and `r10`, the value comes back in `r11`.
     pub(super) fn call_routine(&mut self, routine: DynamicLabel, op: OpIndex) {
+        self.uses_run = true;
         dynasm!(self.ops ; .arch x64
             ; mov DWORD [r12 + layout::OP], op.0.cast_signed()
             ; call =>routine
@@ -203,6 +206,40 @@ impl Assembler {
         self.push_callee(op, framed);
         dynasm!(self.ops ; .arch x64 ; call =>target);
         self.pop_callee(framed);
+    }
+
+    /// The count, the index and the function's context lie on the stack meanwhile.
+    pub(super) fn emit_call_loop(&mut self, op: OpIndex, target: DynamicLabel, framed: bool) {
+        let [again, done, out] = core::array::from_fn(|_| self.ops.new_dynamic_label());
+        let too_many = self.detour(Detour::TooManyLoops, out);
+        dynasm!(self.ops ; .arch x64
+            ; mov edi, edi
+            ; cmp edi, MAX_LOOPS.cast_signed()
+            ; ja =>too_many
+            ; push rax
+            ; push rdi
+            ; push rdx
+            ; push 0
+            ; test edi, edi
+            ; jz =>done
+            ; =>again
+            ; mov rdi, [rsp]
+            ; mov rsi, [rsp + 8]
+        );
+        self.call_function(op, target, framed);
+        dynasm!(self.ops ; .arch x64
+            ; mov rdi, [rsp]
+            ; inc rdi
+            ; mov [rsp], rdi
+            ; test rax, rax
+            ; jnz =>done
+            ; cmp rdi, [rsp + 16]
+            ; jb =>again
+            ; =>done
+            ; mov rax, [rsp]
+            ; add rsp, 32
+            ; =>out
+        );
     }
 
     pub(super) fn call_through(&mut self, op: OpIndex, target: Reg) {
@@ -398,6 +435,10 @@ impl Assembler {
                 dynasm!(self.ops ; .arch x64 ; mov r11d, i32::from(kind as u8));
                 self.call_routine(self.routines.raise, op);
                 return;
+            }
+            Detour::TooManyLoops => {
+                // By a move of 32 bits, as the kernel's verifier inlines it.
+                self.load_constant(RAX, (Errno::E2BIG.to_ret() as u32).into());
             }
             Detour::Zero(dst) => dynasm!(self.ops ; .arch x64 ; xor Rd(dst), Rd(dst)),
             Detour::DivByZero(division, dst) => self.emit_div_by_zero(division, dst),

@@ -25,6 +25,8 @@ pub(crate) struct Assembler {
     pub(super) cold: Vec<Cold>,
     /// Where accesses begin that nothing checks.
     pub(super) accesses: Vec<(DynamicLabel, OpIndex)>,
+    /// Whether the code uses its run, or `r10`, other than for accesses.
+    pub(super) uses_run: bool,
     /// Registers that some function saves because it changes them.
     pub(super) saved: Vec<u8>,
 }
@@ -67,6 +69,8 @@ pub(super) enum Detour {
     DivByMinusOne(Division, u8),
     /// A register becomes 0.
     Zero(u8),
+    /// `r0` becomes the error of a loop that is too long.
+    TooManyLoops,
     /// Accesses that their windows do not cover; of loads and stores, whether they are ordered.
     Load(Access, Reg, bool),
     Store(Access, Operand, bool),
@@ -105,6 +109,7 @@ impl Assembler {
             routines,
             cold: Vec::new(),
             accesses: Vec::new(),
+            uses_run: plan.metered || plan.images_change || plan.mode == MemMode::Checked,
             saved: Vec::new(),
         };
         masm.emit_routines();
@@ -130,7 +135,9 @@ impl Assembler {
         let mut accesses = accesses.collect::<Result<Vec<_>, Unreachable>>()?;
         // Blocks may lie in another order than their ops.
         accesses.sort_unstable();
-        Ok(Assembled { code: finished.code, trampoline, entries, tail_entry, landing, accesses })
+        let alone = !self.uses_run && accesses.is_empty();
+        let code = finished.code;
+        Ok(Assembled { code, trampoline, entries, tail_entry, landing, accesses, alone })
     }
 
     /// Sends something out of line, to come back to `back`.
@@ -164,6 +171,7 @@ impl Assembler {
 
     /// Makes the host address in a register a guest address.
     pub(super) fn host_to_guest(&mut self, reg: u8) {
+        self.uses_run = true;
         if self.counter_in_register() {
             dynasm!(self.ops ; .arch x64 ; sub Rq(reg), [r12 + layout::HOST_BASE]);
         } else {

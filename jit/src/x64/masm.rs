@@ -1,6 +1,7 @@
 //! Moves, conversions, jumps and calls: the trait's methods.
 
 use super::asm::{Assembler, CMP, Detour, MOV, Opcode, TEST, XOR};
+use super::memory::host;
 use super::regs::{R10, R11, native};
 use crate::image::Assembled;
 use crate::masm::{Access, Charge, Condition, Frame, MacroAssembler, Plan};
@@ -279,6 +280,17 @@ impl MacroAssembler for Assembler {
         self.emit_sum(native(dst), sum);
     }
 
+    fn narrow_sum(&mut self, dst: Reg, sum: Sum) {
+        match sum.base {
+            Some(_) => self.with_memory(Opcode::new(0x8d), native(dst), host(sum)),
+            None => {
+                let dst = native(dst);
+                self.emit_sum(dst, sum);
+                self.with_register(MOV, dst, dst);
+            }
+        }
+    }
+
     fn rotate(&mut self, width: Width, dst: Reg, src: Reg, by: u32) {
         let (dst, src) = (native(dst), native(src));
         let (left, right) = (by as i8, (width.bits() - by) as i8);
@@ -371,7 +383,12 @@ impl MacroAssembler for Assembler {
         self.emit_lookup(layout, &key);
     }
 
+    fn call_loop(&mut self, op: OpIndex, target: DynamicLabel, framed: bool) {
+        self.emit_call_loop(op, target, framed);
+    }
+
     fn cpu(&mut self) {
+        self.uses_run = true;
         dynasm!(self.ops ; .arch x64 ; mov eax, [r12 + layout::CPU]);
     }
 

@@ -42,7 +42,7 @@ fn in_frame(off: i32, size: Size) -> bool {
 }
 
 /// A sum as a memory operand, where `r10` stands for the host address that its register holds.
-fn host(sum: Sum) -> Mem {
+pub(super) fn host(sum: Sum) -> Mem {
     let base = sum.base.map_or(RBP, any_native);
     Mem { base, index: sum.index.map(|(reg, scale)| (native(reg), scale)), disp: sum.disp }
 }

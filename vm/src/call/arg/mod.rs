@@ -112,6 +112,7 @@ impl<'a, 'c> ArgReader<'a, 'c> {
         self.map.ok_or_else(|| self.bad())
     }
 
+    #[inline(always)]
     fn bytes(&mut self, len: u32) -> Result<Bytes, Trap> {
         let addr = self.take();
         self.cx.cage().read_bytes(addr, len).map_err(|e| self.cx.fault(e))
@@ -232,6 +233,7 @@ impl ArgShape for MapRef<'_> {
 }
 
 impl<'a> HelperArg<'a> for MapRef<'a> {
+    #[inline]
     fn read(regs: &mut ArgReader<'a, '_>) -> Result<Self, Trap> {
         let addr = regs.take_ptr()?;
         let map = regs.cx.world.map_ref(addr.into()).ok_or_else(|| regs.bad())?;
@@ -259,6 +261,8 @@ macro_rules! copied {
         }
 
         impl HelperArg<'_> for $name {
+            // Moved, the copy would have to wait until it is stored.
+            #[inline(always)]
             fn read(regs: &mut ArgReader<'_, '_>) -> Result<Self, Trap> {
                 let len = regs.map()?.def().$size;
                 regs.bytes(len).map(Self)
