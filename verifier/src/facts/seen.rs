@@ -133,6 +133,7 @@ pub fn region(p: &Pointer, off: i32, depth: usize) -> Region {
         | PtrTo::Buf { .. }
         | PtrTo::Map(_)
         | PtrTo::PacketEnd
+        | PtrTo::TpBuffer
         | PtrTo::Arena
         | PtrTo::Func(_) => Region::Unknown,
     }

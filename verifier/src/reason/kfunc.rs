@@ -98,6 +98,9 @@ pub enum KfuncReason {
         /// What it is.
         kind: Kind,
     },
+    /// Nothing is passed where a pointer is expected.
+    #[error("variable ? access var_off=(0x0; 0xffffffffffffffff) disallowed")]
+    Uninit,
     /// Null where an object is expected.
     #[error("Possibly NULL pointer passed to trusted arg{0}")]
     PossiblyNull(usize),
@@ -315,6 +318,7 @@ impl KfuncReason {
             | Self::MightSleep(_)
             | Self::SleepsIn { .. }
             | Self::PossiblyNull(_)
+            | Self::Uninit
             | Self::IrqOrder { .. }
             | Self::NeedsRcu(_) => Errno::EACCES,
             _ => Errno::EINVAL,

@@ -255,7 +255,7 @@ pub enum TypedReason {
     NegativeBuffer {
         /// The address register.
         reg: R,
-        /// `rdonly` or `rdwr`.
+        /// `rdonly`, `rdwr` or `tracepoint`.
         kind: &'static str,
         /// Constant part of the offset.
         off: i64,

@@ -295,6 +295,8 @@ pub enum PtrTo {
         /// It may only be read.
         read_only: bool,
     },
+    /// What a tracepoint lets programs write; its size is checked on attachment.
+    TpBuffer,
     /// The program's arena: accesses that miss it read zeroes and write nothing, so nothing is known
     /// of where in it.
     Arena,
@@ -399,6 +401,7 @@ impl fmt::Display for TypeName {
             },
             PtrTo::Buf { read_only: true } => ("rdonly_", "buf"),
             PtrTo::Buf { read_only: false } => ("", "buf"),
+            PtrTo::TpBuffer => ("", "tp_buffer"),
             PtrTo::Arena => ("", "arena"),
             PtrTo::Func(_) => ("", "func"),
             PtrTo::Dynptr(_) => ("", "dynptr_ptr"),

@@ -188,6 +188,7 @@ impl Step<'_> {
             | PtrTo::PacketMeta(_)
             | PtrTo::Mem { .. }
             | PtrTo::Buf { .. }
+            | PtrTo::TpBuffer
             | PtrTo::Func(_)
             | PtrTo::Own { .. }
             | PtrTo::Dynptr(_)

@@ -195,6 +195,7 @@ impl Step<'_> {
                 Ok(Reg::UNKNOWN)
             }
             PtrTo::Map(map) => self.load_map(map, at),
+            PtrTo::TpBuffer => self.check_sized_later(p, at, "tracepoint").map(|()| Reg::UNKNOWN),
             PtrTo::Arena => Ok(Reg::UNKNOWN),
             PtrTo::PacketEnd | PtrTo::Func(_) | PtrTo::Dynptr(_) => self.not_memory(p, at),
             PtrTo::Sock(kind) => self.check_sock(p, at, kind).map(|()| Reg::UNKNOWN),
@@ -258,6 +259,7 @@ impl Step<'_> {
                 Err(MemoryReason::ReadOnly { reg: R(at.base), to }.into())
             }
             PtrTo::Map(map) => self.store_map(map, at),
+            PtrTo::TpBuffer => self.check_sized_later(p, at, "tracepoint"),
             PtrTo::Arena => Ok(()),
             PtrTo::PacketEnd | PtrTo::Func(_) | PtrTo::Dynptr(_) => {
                 self.not_memory(p, at).map(drop)
@@ -396,7 +398,8 @@ impl Step<'_> {
                 return Ok(Reg::Pointer(Pointer::new(PtrTo::Sock(SockKind::Common)).or_null(id)));
             }
             CtxFieldKind::Pointer(name) => return self.named_object(name),
-            _ => return Err(Reason::Unsupported("buffers of tracepoints")),
+            CtxFieldKind::TpBuffer => PtrTo::TpBuffer,
+            _ => return Err(Reason::Unsupported("this kind of context field")),
         };
         Ok(Reg::Pointer(Pointer::new(to)))
     }

@@ -271,8 +271,18 @@ impl<'a> Step<'a> {
         if access == Access::Write && read_only {
             return Err(MemoryReason::ReadOnly { reg, to: p.type_name() }.into());
         }
+        self.check_sized_later(p, at, if read_only { "rdonly" } else { "rdwr" })
+    }
+
+    /// The same of memory that may be read and written.
+    pub(super) fn check_sized_later(
+        &self,
+        p: &Pointer,
+        at: Place,
+        kind: &'static str,
+    ) -> Result<(), Reason> {
+        let reg = R(at.base);
         let (off, size) = (i64::from(p.off) + i64::from(at.off), at.size);
-        let kind = if read_only { "rdonly" } else { "rdwr" };
         if off < 0 {
             return Err(TypedReason::NegativeBuffer { reg, kind, off, size }.into());
         }

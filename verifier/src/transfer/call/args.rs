@@ -460,6 +460,7 @@ const fn memory(to: &PtrTo, read_only: bool) -> bool {
         | PtrTo::PacketEnd
         | PtrTo::FlowKeys
         | PtrTo::Sock(_)
+        | PtrTo::TpBuffer
         | PtrTo::Arena
         | PtrTo::Func(_) => false,
     }

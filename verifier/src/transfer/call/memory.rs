@@ -70,6 +70,7 @@ impl Step<'_> {
             | PtrTo::FlowKeys
             | PtrTo::Sock(_)
             | PtrTo::Dynptr(_)
+            | PtrTo::TpBuffer
             | PtrTo::Arena
             | PtrTo::Func(_) => Err(self.wrong_type(at.base, "fp")),
         }

@@ -211,7 +211,11 @@ impl Step<'_> {
     /// Pointers into memory may have any offset, kernel objects a constant one, all others none;
     /// what is released none at all.
     fn check_kfunc_offset(&self, kfunc: &Kfunc<'_>, value: &Reg, reg: Name) -> Result<(), Reason> {
-        let Reg::Pointer(p) = value else { return Ok(()) };
+        let p = match value {
+            Reg::Uninit => return Err(KfuncReason::Uninit.into()),
+            Reg::Number(_) => return Ok(()),
+            Reg::Pointer(p) => p,
+        };
         let released = kfunc.has(KfuncFlag::Release) && p.ref_id.is_some();
         self.check_argument_offset(p, reg, released)
     }

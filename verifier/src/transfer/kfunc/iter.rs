@@ -1,6 +1,7 @@
 //! Open-coded iterators: an object on the stack that is begun, asked for the next item until it
 //! has none, and ended.
 
+use super::super::mem::Place;
 use super::super::{Next, Step};
 use super::Passed;
 use super::kind::pointee;
@@ -8,6 +9,7 @@ use crate::kfunc::Kfunc;
 use crate::reason::{KfuncReason, Reason};
 use crate::state::stack::{SLOT_BYTES, Span};
 use crate::state::{Iter, IterState, IterTrust, Object, Pointer, PtrTo, Reg};
+use ubpf_abi::Access;
 use ubpf_abi::btf::{BtfId, Kind};
 use ubpf_abi::kfunc::{KfuncFlag, KfuncSpecial};
 use ubpf_abi::prog_type::{AttachType, ProgType};
@@ -38,15 +40,17 @@ impl Step<'_> {
             name.strip_prefix(PREFIX).unwrap_or(name).to_owned()
         };
         if kfunc.has(KfuncFlag::IterNew) {
-            let span = self.object_span("iter", p, slots);
-            let free = match &span {
-                Ok(span) => self.is_free(*depth, *span),
-                Err(_) => false,
+            let span = match self.object_span("iter", p, slots) {
+                Ok(span) if self.is_free(*depth, span) => span,
+                // Not on the stack at all: then the stores that make it fail.
+                Err(error) if fits_slots(p, slots) => {
+                    let at = Place { base: reg, off: 0, size: SLOT_BYTES };
+                    self.stack_bounds(p, at, Access::Write)?;
+                    return Err(error);
+                }
+                _ => return Err(KfuncReason::IterInit { name: name(), index }.into()),
             };
-            if !free {
-                return Err(KfuncReason::IterInit { name: name(), index }.into());
-            }
-            return self.begin(kfunc, *depth, span?, reg, (id, slots));
+            return self.begin(kfunc, *depth, span, (id, slots));
         }
         let found = self.object_span("iter", p, slots).ok().and_then(|span| {
             match self.frame_at(*depth).stack.object(span.off) {
@@ -77,7 +81,6 @@ impl Step<'_> {
         kfunc: &Kfunc<'_>,
         depth: u8,
         span: Span,
-        _reg: Name,
         (btf_id, slots): (BtfId, u8),
     ) -> Result<(), Reason> {
         self.overwrite_dynptrs(depth, span)?;
@@ -144,6 +147,14 @@ impl Step<'_> {
             _ => self.may_sleep(),
         }
     }
+}
+
+/// Whether an object of so many slots would begin and end with slots, were the stack deep enough.
+fn fits_slots(p: &Pointer, slots: u8) -> bool {
+    p.const_off().is_some_and(|off| {
+        let slot = (-off - 1) / i64::from(SLOT_BYTES);
+        off % i64::from(SLOT_BYTES) == 0 && slot + 1 >= slots.into()
+    })
 }
 
 /// The struct of the iterator that a parameter points to, and its slots.
