@@ -56,6 +56,7 @@ mod engine;
 mod error;
 pub mod host;
 mod instance;
+mod loadable;
 mod map;
 mod module;
 mod setup;
@@ -66,6 +67,7 @@ pub use error::{
     Error, HostFailure, InstantiateError, NoSuchMap, Panicked, RunError, Trapped, VerifyError,
 };
 pub use instance::{Event, Instance, Outcome};
+pub use loadable::SetupError;
 pub use map::MapHandle;
 pub use module::{Module, Trust};
 

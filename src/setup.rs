@@ -281,7 +281,7 @@ fn maps_of(program: &Program) -> impl Iterator<Item = MapId> {
 
 /// The definition with what libbpf puts in when it creates the map: sizes that depend on the
 /// machine.
-fn as_libbpf_creates(def: &MapDef, map_type: MapType, cpus: u32) -> MapDef {
+pub(crate) fn as_libbpf_creates(def: &MapDef, map_type: MapType, cpus: u32) -> MapDef {
     const PAGE_BYTES: u32 = 4096;
     let mut def = def.clone();
     match map_type {

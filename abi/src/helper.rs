@@ -288,11 +288,32 @@ pub struct HelperDecl {
     pub map_op: Option<MapOp>,
     /// Its arguments in order, at most five.
     pub args: &'static [Arg],
+    /// Other arguments that it takes in programs of some groups.
+    pub variants: &'static [Variant],
     /// Its result.
     pub ret: Ret,
 }
 
+/// The arguments of a helper in programs to which it means something of their own: a socket cookie
+/// is that of the context's socket here, and that of any socket there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Variant {
+    /// A program type that admits one of them may call it so.
+    pub groups: &'static [HelperGroup],
+    /// The arguments in order, at most five.
+    pub args: &'static [Arg],
+}
+
 impl HelperDecl {
+    /// The arguments it takes in programs that admit some groups; `None` where they may not call
+    /// it at all.
+    pub fn args_for(&self, admits: impl Fn(&HelperGroup) -> bool) -> Option<&'static [Arg]> {
+        if self.groups.iter().any(&admits) {
+            return Some(self.args);
+        }
+        self.variants.iter().find(|v| v.groups.iter().any(&admits)).map(|v| v.args)
+    }
+
     /// A helper of no group, with no flag set and no map operation.
     #[must_use]
     pub const fn new(
@@ -315,6 +336,7 @@ impl HelperDecl {
             groups: &[],
             map_op: None,
             args,
+            variants: &[],
             ret,
         }
     }

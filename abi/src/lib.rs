@@ -16,6 +16,7 @@ pub mod btf;
 pub mod ctx;
 pub mod errno;
 pub mod fields;
+pub mod format;
 pub mod helper;
 mod helper_id;
 pub mod kernel;

@@ -2,7 +2,7 @@
 
 pub use crate::attach_type::AttachType;
 use crate::ctx::CtxLayout;
-use crate::helper::{HelperDecl, HelperGroup};
+use crate::helper::{Arg, HelperDecl, HelperGroup};
 use crate::kernel::Version;
 use alloc::borrow::Cow;
 use alloc::format;
@@ -288,11 +288,17 @@ impl ProgTypeDecl {
         self.hooks.iter().find(|hook| hook.attach_types.contains(&attach_type))
     }
 
-    /// Whether a program of this type and attach type may call the helper.
+    /// The arguments that the helper takes in a program of this type and attach type, which admits
+    /// one more group perhaps; `None` where it may not call it.
     #[must_use]
-    pub fn admits(&self, helper: &HelperDecl, attach_type: AttachType) -> bool {
+    pub fn args_of(
+        &self,
+        helper: &HelperDecl,
+        attach_type: AttachType,
+        one_more: Option<HelperGroup>,
+    ) -> Option<&'static [Arg]> {
         let more = self.hook(attach_type).map_or(&[][..], |hook| hook.helpers);
-        helper.groups.iter().any(|g| self.helpers.contains(g) || more.contains(g))
+        helper.args_for(|g| self.helpers.contains(g) || more.contains(g) || one_more == Some(*g))
     }
 
     /// Values that a program of this type and attach type may return.

@@ -160,7 +160,7 @@ impl Features {
 
 /// Whether programs of this type may call this helper.
 fn admits(prog_type: &ProgTypeDecl, helper: &HelperDecl) -> bool {
-    prog_type.helpers.iter().any(|g| helper.groups.contains(g))
+    helper.args_for(|group| prog_type.helpers.contains(group)).is_some()
 }
 
 fn heading(out: &mut dyn Write, name: &str, n: usize) -> std::io::Result<()> {

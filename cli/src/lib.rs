@@ -19,6 +19,7 @@ pub mod failure;
 pub mod features;
 pub mod files;
 pub mod fill;
+pub mod host;
 pub mod input;
 pub mod listing;
 pub mod object;

@@ -4,6 +4,7 @@
 use crate::args::{VerdictFormat, VerifyArgs};
 use crate::failure::{Exit, Failure};
 use crate::files;
+use crate::host;
 use crate::listing::Listing;
 use crate::object;
 use crate::style::{self, BAD, DIM, GOOD, HEADING, NOTE, OTHER};
@@ -90,8 +91,12 @@ fn verdicts(
         let name = args.prog.as_deref().unwrap_or_default();
         return vec![Row::new(file, name, engine.kernel(), Err(refusal))];
     }
+    let ready = engine.check_setup(object);
     let judge = |name| match engine.prepare_as(object, Some(name), prog_type) {
-        Ok(module) => judged(args, engine, file, name, &module),
+        Ok(module) => match &ready {
+            Ok(()) => judged(args, engine, file, name, &module),
+            Err(error) => Row::new(file, name, engine.kernel(), Err(Refusal::malformed(error))),
+        },
         Err(error) => Row::new(file, name, engine.kernel(), Err(Refusal::of_linking(&error))),
     };
     chosen.into_iter().map(judge).collect()
@@ -101,7 +106,8 @@ fn judged(args: &VerifyArgs, engine: &Engine, file: &str, name: &str, module: &M
     let privilege = if args.unprivileged { Privilege::Unprivileged } else { Privilege::Privileged };
     let log = args.log.is_some_and(|level| level & LOG_WALK != 0);
     let start = Instant::now();
-    let report = engine.judge(module, &Options { privilege, log, ..Options::default() });
+    let cpus = host::cpus().unwrap_or(Options::default().cpus);
+    let report = engine.judge(module, &Options { privilege, log, cpus, ..Options::default() });
     let duration = start.elapsed();
     let verdict = report.verdict.map(drop).map_err(|r| Refusal::of(module, &r));
     Row {

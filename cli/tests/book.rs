@@ -22,7 +22,7 @@ fn features() -> String {
     let emulated = listed.filter(|def| def.is_emulated());
     let helpers: Vec<&HelperDecl> = emulated.map(|def| &def.decl).collect();
     let admits = |prog_type: &ProgTypeDecl, helper: &HelperDecl| {
-        prog_type.helpers.iter().any(|group| helper.groups.contains(group))
+        helper.args_for(|group| prog_type.helpers.contains(group)).is_some()
     };
     let mut page = String::from(
         "# What is emulated\n\nGenerated from the registry; `ubpf features` prints the same. The \

@@ -80,8 +80,15 @@ fn compare(path: &Path, verifier: &Verifier) -> Result<Vec<Comparison>, Box<dyn 
         let target = verifier.load_options().target_btf.as_ref();
         let file = CaseFile::parse(str::from_utf8(&bytes)?, target)
             .map_err(|e| format!("{}: {e}", path.display()))?;
-        let world = file.world()?;
-        return Ok(file.cases.iter().map(|case| case.compare(name, &world, verifier)).collect());
+        let mut world = file.world()?;
+        let mut comparisons = Vec::with_capacity(file.cases.len());
+        for case in &file.cases {
+            comparisons.push(case.compare(name, &world, verifier));
+            if !file.shares_world() {
+                world = file.world()?;
+            }
+        }
+        return Ok(comparisons);
     }
     Ok(verdicts::object(name, &bytes, verifier))
 }

@@ -43,7 +43,7 @@ fn subjects() -> Vec<(ProgTypeDecl, Subject)> {
 
 /// What the registry says of a helper and a program type.
 fn admission(helper: &HelperDecl, prog_type: &ProgTypeDecl, attach_type: AttachType) -> Admission {
-    if !prog_type.admits(helper, attach_type) {
+    if prog_type.args_of(helper, attach_type, None).is_none() {
         Admission::Refused
     } else if helper.gpl_only {
         Admission::GplOnly

@@ -38,6 +38,7 @@ mod link;
 mod maps;
 mod refs;
 mod sections;
+pub mod setup;
 mod struct_ops;
 mod types;
 

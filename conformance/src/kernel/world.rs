@@ -9,7 +9,7 @@ use ubpf_abi::map::{MapDef, MapId, MapInit, MapType, SlotTarget};
 use ubpf_abi::object::{Extern, ExternKind, Object};
 use ubpf_abi::program::Program;
 use ubpf_isa::Slot;
-use ubpf_loader::btf;
+use ubpf_loader::{btf, setup};
 
 /// Why a program did not get into the kernel.
 #[derive(Debug, thiserror::Error)]
@@ -28,6 +28,9 @@ pub enum WorldError {
     /// The kernel refused the program.
     #[error(transparent)]
     Prog(#[from] Refused),
+    /// The kernel lacks something that the object needs.
+    #[error(transparent)]
+    Setup(#[from] setup::SetupError),
     /// The kernel does not have a symbol that the program needs.
     #[error("the kernel has no symbol {0}")]
     MissingSymbol(String),
@@ -64,6 +67,7 @@ impl KernelWorld {
     /// What libbpf gives up on.
     pub fn like_libbpf(object: &Object) -> Result<Self, WorldError> {
         let btf = object.btf.as_deref().and_then(|types| btf::encode(types).ok());
+        setup::check(object)?;
         let has_operations = object.maps.iter().any(|m| m.map_type == Ok(MapType::StructOps));
         let btf = match btf.as_deref().map(load_btf) {
             Some(Err(refused)) if has_operations => return Err(refused),

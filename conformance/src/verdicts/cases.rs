@@ -176,7 +176,13 @@ impl CaseFile {
         Ok(Self { maps, lines, cases })
     }
 
-    /// The kernel's world for the cases.
+    /// Whether the cases can share one world; otherwise each needs its own.
+    #[must_use]
+    pub fn shares_world(&self) -> bool {
+        !self.maps.iter().any(super::holds_programs)
+    }
+
+    /// The kernel's world for the cases, or for one of them.
     ///
     /// # Errors
     /// A map that cannot be created.

@@ -63,7 +63,9 @@ pub(super) fn refusal(error: &WorldError) -> Refusal {
         WorldError::Prog(refused) => (Stage::Verifier, Some(refused.errno)),
         WorldError::Map { errno, .. } => (Stage::Setup, Some(*errno)),
         WorldError::Btf(refused) => (Stage::Setup, Some(refused.errno)),
-        WorldError::MissingSymbol(_) | WorldError::DanglingReference { .. } => (Stage::Setup, None),
+        WorldError::Setup(_)
+        | WorldError::MissingSymbol(_)
+        | WorldError::DanglingReference { .. } => (Stage::Setup, None),
     };
     Refusal { stage, errno, reason: error.to_string() }
 }

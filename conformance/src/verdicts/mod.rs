@@ -26,8 +26,9 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 use ubpf::abi::Errno;
+use ubpf::abi::map::{MapDef, MapType};
 use ubpf::abi::program::Program;
-use ubpf::loader::{LoadError, link, load};
+use ubpf::loader::{link, load};
 
 /// What one side says of a program.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -151,19 +152,36 @@ pub fn object(file: &str, bytes: &[u8], verifier: &Verifier) -> Vec<Comparison> 
         Ok(object) => object,
         // What libbpf would say is not known; it refuses most of what the loader refuses.
         Err(error) => {
-            let verdict = Verdict::from(setup(&error));
+            let verdict = Verdict::from(unusable(&error));
             return vec![comparison(file, "", verdict.clone(), verdict)];
         }
     };
     let world = KernelWorld::like_libbpf(&object);
+    let own_world = object.maps.iter().any(holds_programs);
+    let ready = verifier.check_setup(&object);
     let both = |(index, name): (usize, &str)| match link(&object, index, None) {
-        Ok(program) => pair(file, &world, &Arc::new(program), verifier),
+        Ok(program) => {
+            let own = own_world.then(|| KernelWorld::like_libbpf(&object));
+            let world = own.as_ref().unwrap_or(&world);
+            let program = Arc::new(program);
+            let both = pair(file, world, &program, verifier);
+            match &ready {
+                Ok(()) => both,
+                Err(error) => Comparison { ours: Verdict::from(unusable(error)), ..both },
+            }
+        }
         Err(error) => {
-            let verdict = Verdict::from(setup(&error));
+            let verdict = Verdict::from(unusable(&error));
             comparison(file, name, verdict.clone(), verdict)
         }
     };
     object.programs().map(|(index, f)| (index, f.name.as_str())).map(both).collect()
+}
+
+/// Whether the first program that names such a map decides about the type of all others, so that
+/// each needs a map of its own.
+pub(crate) fn holds_programs(map: &MapDef) -> bool {
+    matches!(map.map_type, Ok(MapType::ProgArray | MapType::Devmap | MapType::Cpumap))
 }
 
 /// Both verdicts on a program, whose maps are those of the world.
@@ -185,8 +203,8 @@ fn comparison(file: &str, program: &str, kernel: Verdict, ours: Verdict) -> Comp
     Comparison { file: file.to_owned(), program: program.to_owned(), kernel, ours }
 }
 
-fn setup(error: &LoadError) -> Refusal {
-    let causes = std::iter::successors(Some(error as &dyn std::error::Error), |e| e.source());
+fn unusable(error: &dyn std::error::Error) -> Refusal {
+    let causes = std::iter::successors(Some(error), |e| e.source());
     let reason = causes.map(ToString::to_string).collect::<Vec<_>>().join(": ");
     Refusal { stage: Stage::Setup, errno: None, reason }
 }

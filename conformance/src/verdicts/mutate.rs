@@ -9,7 +9,6 @@ use super::edit;
 use crate::random::Random;
 use std::sync::Arc;
 use ubpf::abi::helper::HelperId;
-use ubpf::abi::map::MapType;
 use ubpf::abi::prog_type::{AttachType, ProgType};
 use ubpf::abi::program::Program;
 use ubpf_isa::{Insn, Slot, assemble};
@@ -247,8 +246,8 @@ fn tweak_wide(slots: &mut [Slot], at: usize, random: &mut Random) -> bool {
 }
 
 fn tweak_type(program: &mut Program, random: &mut Random) -> bool {
-    // The first program that names a prog array decides about the type of all others.
-    if program.maps.iter().any(|map| map.map_type == Ok(MapType::ProgArray)) {
+    // Mutants share a world.
+    if program.maps.iter().any(super::holds_programs) {
         return false;
     }
     match random.below(6) {

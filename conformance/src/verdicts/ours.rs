@@ -8,15 +8,16 @@ use std::time::Instant;
 use ubpf::abi::program::Program;
 use ubpf::loader::btf_source::{self, BtfSourceError};
 use ubpf::loader::{LoadOptions, kconfig_source};
+use ubpf::platform::env::EnvConfig;
 use ubpf::verifier::{Class, Options, verify};
-use ubpf::vm::registry::Registry;
+use ubpf::{Engine, Object, SetupError};
 
 /// Why there is no verifier like this machine's.
 pub type VerifierError = BtfSourceError;
 
 /// ubpf's verifier with all it needs to know of the kernel that it is held against.
 pub struct Verifier {
-    registry: Registry,
+    engine: Engine,
     load: LoadOptions,
     options: Options,
 }
@@ -35,12 +36,14 @@ impl Verifier {
         let cpus = u32::try_from(possible_cpus()).ok().and_then(NonZeroU32::new);
         let mut options = Options::default();
         options.cpus = cpus.unwrap_or(options.cpus);
-        Ok(Self { registry: ubpf::linux(), load, options })
+        let environment = EnvConfig { cpus: options.cpus.get(), ..EnvConfig::default() };
+        let engine = Engine::builder().environment(environment).build();
+        Ok(Self { engine, load, options })
     }
 
     /// The same with other conditions.
     #[must_use]
-    pub const fn with(mut self, options: Options) -> Self {
+    pub fn with(mut self, options: Options) -> Self {
         self.options = options;
         self
     }
@@ -57,6 +60,14 @@ impl Verifier {
         &self.load
     }
 
+    /// Whether programs of an object get as far as the verifier.
+    ///
+    /// # Errors
+    /// What fails all of them.
+    pub fn check_setup(&self, object: &Object) -> Result<(), SetupError> {
+        self.engine.check_setup(object)
+    }
+
     /// What it says of a program.
     #[must_use]
     pub fn judge(&self, program: &Arc<Program>) -> Verdict {
@@ -67,7 +78,7 @@ impl Verifier {
     #[must_use]
     pub fn judge_by(&self, program: &Arc<Program>, options: &Options) -> Verdict {
         let start = Instant::now();
-        let report = verify(program, &self.registry, options);
+        let report = verify(program, &**self.engine.registry(), options);
         let time = start.elapsed();
         let effort = Effort {
             insns: report.stats.insns.into(),

@@ -17,6 +17,7 @@ fn accepted() -> Vec<MapDef> {
         (PerfEventArray, [4, 4, 4], 0),
         (PercpuHash, [4, 8, 4], 0),
         (PercpuArray, [4, 8, 4], 0),
+        (StackTrace, [4, 8, 4], 0),
         (LruHash, [4, 8, 4], 0),
         (LruPercpuHash, [4, 8, 4], 0),
         (LpmTrie, [8, 8, 4], 1),

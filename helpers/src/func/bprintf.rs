@@ -1,23 +1,13 @@
-//! Formatting as the kernel does it for programs: a subset of `printk`'s conversions over 64-bit
-//! arguments.
-//!
-//! ```text
-//!  %[ 0+-…][width]  d i u x X, with l or ll   number of 32 or 64 bits
-//!                   c s                       character; string in kernel memory
-//!                   p px pK                   pointer, hashed or as it is
-//!                   ps pS pB                  symbol; there are none, so the address
-//!                   pks pus                   string in kernel or user memory
-//!                   pi4 pI4 pi6 pI6           address of an IPv4 or IPv6 address
-//! ```
+//! Formatting as the kernel does it for programs; [`ubpf_abi::format`] has the format strings.
 //!
 //! Strings and addresses are turned to text when the format is read, in a buffer whose room all
 //! arguments share; what cannot be read becomes empty or zero. Of what was turned to text, only
 //! `%s` obeys width and flags.
 
 use super::memory;
-use super::string::is_space;
 use crate::env;
 use ubpf_abi::Errno;
+use ubpf_abi::format::{Conversion, Kind, Piece, parse};
 use ubpf_vm::call::{CallCx, MemReadOrEmpty};
 use ubpf_vm::mem::Space;
 
@@ -27,8 +17,6 @@ pub const MAX_ARGS: usize = 12;
 const MAX_ARG_BYTES: usize = 512;
 /// Bytes of one string, its final zero included.
 const MAX_STRING_BYTES: u32 = MAX_ARG_BYTES as u32;
-/// Widths beyond this are cut.
-const MAX_WIDTH: usize = (1 << 23) - 1;
 /// Text beyond this is counted and not kept: no buffer of a program is larger.
 const MAX_TEXT_BYTES: usize = 1 << 16;
 
@@ -97,7 +85,7 @@ impl Text {
 /// `EINVAL` for a conversion that is not one of the above or lacks its argument, or a control
 /// character; `ENOSPC` when the arguments' texts exceed the room they share.
 pub fn format(cx: &CallCx<'_>, format: &[u8], args: &Args) -> Result<Text, Errno> {
-    let pieces = parse(format, args.0.len())?;
+    let pieces = parse(format, args.0.len()).map_err(|_| Errno::EINVAL)?;
     let mut room = Room(MAX_ARG_BYTES);
     let mut args = args.0.iter();
     let mut ready = Vec::with_capacity(pieces.len());
@@ -114,15 +102,10 @@ pub fn format(cx: &CallCx<'_>, format: &[u8], args: &Args) -> Result<Text, Errno
     for piece in &ready {
         match piece {
             Ready::Literal(bytes) => text.push(bytes),
-            Ready::Value(conversion, value) => conversion.write(value, &mut text),
+            Ready::Value(conversion, value) => write(*conversion, value, &mut text),
         }
     }
     Ok(text)
-}
-
-enum Piece<'f> {
-    Literal(&'f [u8]),
-    Conversion(Conversion),
 }
 
 enum Ready<'f> {
@@ -135,147 +118,6 @@ enum Value {
     Number(u64),
     Char(u8),
     String(Vec<u8>),
-}
-
-#[derive(Clone, Copy, Debug, Default)]
-struct Flags {
-    zero: bool,
-    plus: bool,
-    left: bool,
-    space: bool,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Conversion {
-    flags: Flags,
-    width: Option<usize>,
-    kind: Kind,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
-    Signed {
-        wide: bool,
-    },
-    Unsigned {
-        wide: bool,
-    },
-    Hex {
-        wide: bool,
-        upper: bool,
-    },
-    Char,
-    String,
-    /// A string that takes no width, as all that was copied when the format was read.
-    Copied(Space),
-    Hashed,
-    Pointer,
-    Symbol,
-    Backtrace,
-    Ipv4 {
-        zeros: bool,
-    },
-    Ipv6 {
-        colons: bool,
-    },
-}
-
-fn parse(format: &[u8], args: usize) -> Result<Vec<Piece<'_>>, Errno> {
-    let mut pieces = Vec::new();
-    let (mut literal, mut at, mut used) = (0, 0, 0);
-    let peek = |at: usize| format.get(at).copied().unwrap_or(0);
-    while let Some(&c) = format.get(at) {
-        if c.is_ascii() && !c.is_ascii_graphic() && !is_space(c) {
-            return Err(Errno::EINVAL);
-        }
-        if c != b'%' {
-            at += 1;
-            continue;
-        }
-        if peek(at + 1) == b'%' {
-            pieces.push(Piece::Literal(format.get(literal..=at).unwrap_or_default()));
-            at += 2;
-            literal = at;
-            continue;
-        }
-        if used >= args {
-            return Err(Errno::EINVAL);
-        }
-        pieces.push(Piece::Literal(format.get(literal..at).unwrap_or_default()));
-        let (conversion, len) = conversion(format.get(at + 1..).unwrap_or_default())?;
-        pieces.push(Piece::Conversion(conversion));
-        used += 1;
-        at += 1 + len;
-        literal = at;
-    }
-    pieces.push(Piece::Literal(format.get(literal..).unwrap_or_default()));
-    Ok(pieces)
-}
-
-/// The conversion that `spec`, which follows a percent sign, begins with, and its length.
-fn conversion(spec: &[u8]) -> Result<(Conversion, usize), Errno> {
-    let peek = |at: usize| spec.get(at).copied().unwrap_or(0);
-    let mut flags = Flags::default();
-    let mut at = 0;
-    loop {
-        match peek(at) {
-            b'0' => flags.zero = true,
-            b'+' => flags.plus = true,
-            b'-' => flags.left = true,
-            b' ' => flags.space = true,
-            _ => break,
-        }
-        at += 1;
-    }
-    let mut width = None;
-    while peek(at).is_ascii_digit() {
-        let digit = usize::from(peek(at) - b'0');
-        width = Some((width.unwrap_or(0) * 10 + digit).min(MAX_WIDTH));
-        at += 1;
-    }
-    let ends = |at: usize| peek(at) == 0 || is_space(peek(at)) || is_punct(peek(at));
-    let (kind, len) = match (peek(at), peek(at + 1), peek(at + 2)) {
-        (b'p', _, _) if ends(at + 1) => (Kind::Hashed, 1),
-        (b'p', b'k', b's') if ends(at + 3) => (Kind::Copied(Space::Kernel), 3),
-        (b'p', b'u', b's') if ends(at + 3) => (Kind::Copied(Space::User), 3),
-        (b'p', b'K', _) => (Kind::Hashed, 2),
-        (b'p', b'x', _) => (Kind::Pointer, 2),
-        (b'p', b's' | b'S', _) => (Kind::Symbol, 2),
-        (b'p', b'B', _) => (Kind::Backtrace, 2),
-        (b'p', case @ (b'i' | b'I'), b'4') => (Kind::Ipv4 { zeros: case == b'i' }, 3),
-        (b'p', case @ (b'i' | b'I'), b'6') => (Kind::Ipv6 { colons: case == b'I' }, 3),
-        (b's', _, _) if ends(at + 1) => (Kind::String, 1),
-        (b'c', _, _) => (Kind::Char, 1),
-        (b'l', b'l', c) => (number(c, true)?, 3),
-        (b'l', c, _) => (number(c, true)?, 2),
-        (c, _, _) => (number(c, false)?, 1),
-    };
-    // Letters and digits behind a pointer belong to it, whether they mean anything or not.
-    let letters = match peek(at) {
-        b'p' => spec.iter().skip(at + len).take_while(|&&c| is_alnum(c)).count(),
-        _ => 0,
-    };
-    Ok((Conversion { flags, width, kind }, at + len + letters))
-}
-
-/// The kernel's letters and digits, which are Latin-1's.
-const fn is_alnum(c: u8) -> bool {
-    c.is_ascii_alphanumeric() || (c >= 0xc0 && !matches!(c, 0xd7 | 0xf7))
-}
-
-/// The kernel's punctuation, which is Latin-1's.
-const fn is_punct(c: u8) -> bool {
-    c.is_ascii_punctuation() || matches!(c, 0xa1..=0xbf | 0xd7 | 0xf7)
-}
-
-const fn number(c: u8, wide: bool) -> Result<Kind, Errno> {
-    match c {
-        b'd' | b'i' => Ok(Kind::Signed { wide }),
-        b'u' => Ok(Kind::Unsigned { wide }),
-        b'x' => Ok(Kind::Hex { wide, upper: false }),
-        b'X' => Ok(Kind::Hex { wide, upper: true }),
-        _ => Err(Errno::EINVAL),
-    }
 }
 
 /// Room that is left for arguments.
@@ -327,13 +169,14 @@ fn fetch(cx: &CallCx<'_>, kind: Kind, arg: u64, room: &mut Room) -> Result<Value
             room.take(1)?;
             Ok(Value::Char(arg as u8))
         }
-        Kind::String | Kind::Copied(_) => {
+        Kind::String | Kind::Copied { .. } => {
             let limit = u32::try_from(room.0).unwrap_or(MAX_STRING_BYTES);
             if limit == 0 {
                 return Err(Errno::ENOSPC);
             }
             let space = match kind {
-                Kind::Copied(space) => space,
+                Kind::Copied { user: false } => Space::Kernel,
+                Kind::Copied { user: true } => Space::User,
                 _ => memory::space_of(arg),
             };
             let mut text = memory::string(cx, space, arg, limit).unwrap_or_default();
@@ -394,64 +237,62 @@ fn ipv6(address: [u8; 16], colons: bool) -> Vec<u8> {
     groups.join(if colons { ":" } else { "" }).into_bytes()
 }
 
-impl Conversion {
-    fn write(self, value: &Value, text: &mut Text) {
-        match *value {
-            Value::Char(c) => self.write_padded(&[c], text),
-            Value::String(ref bytes) if self.kind == Kind::String => {
-                self.write_padded(bytes, text);
-            }
-            Value::String(ref bytes) => text.push(bytes),
-            Value::Number(number) => self.write_number(number, text),
+fn write(conversion: Conversion, value: &Value, text: &mut Text) {
+    match *value {
+        Value::Char(c) => write_padded(conversion, &[c], text),
+        Value::String(ref bytes) if conversion.kind == Kind::String => {
+            write_padded(conversion, bytes, text);
         }
+        Value::String(ref bytes) => text.push(bytes),
+        Value::Number(number) => write_number(conversion, number, text),
     }
+}
 
-    /// Characters and strings: spaces up to the width, whatever the other flags.
-    fn write_padded(self, bytes: &[u8], text: &mut Text) {
-        let padding = self.width.unwrap_or(0).saturating_sub(bytes.len());
-        if !self.flags.left {
+/// Characters and strings: spaces up to the width, whatever the other flags.
+fn write_padded(conversion: Conversion, bytes: &[u8], text: &mut Text) {
+    let padding = conversion.width.unwrap_or(0).saturating_sub(bytes.len());
+    if !conversion.flags.left {
+        text.pad(b' ', padding);
+    }
+    text.push(bytes);
+    if conversion.flags.left {
+        text.pad(b' ', padding);
+    }
+}
+
+fn write_number(mut conversion: Conversion, number: u64, text: &mut Text) {
+    let signed = number.cast_signed();
+    let (sign, digits) = match conversion.kind {
+        Kind::Signed { .. } if signed < 0 => ("-", signed.unsigned_abs().to_string()),
+        Kind::Signed { .. } if conversion.flags.plus => ("+", number.to_string()),
+        Kind::Signed { .. } if conversion.flags.space => (" ", number.to_string()),
+        Kind::Hex { upper: true, .. } => ("", format!("{number:X}")),
+        Kind::Hex { .. } => ("", format!("{number:x}")),
+        Kind::Symbol => return write_padded(conversion, format!("{number:#x}").as_bytes(), text),
+        Kind::Hashed | Kind::Pointer => {
+            if conversion.width.is_none() {
+                (conversion.width, conversion.flags.zero) = (Some(16), true);
+            }
+            ("", format!("{number:x}"))
+        }
+        _ => ("", number.to_string()),
+    };
+    let padding = conversion.width.unwrap_or(0).saturating_sub(sign.len() + digits.len());
+    match (conversion.flags.left, conversion.flags.zero) {
+        (true, _) => {
+            text.push(sign.as_bytes());
+            text.push(digits.as_bytes());
             text.pad(b' ', padding);
         }
-        text.push(bytes);
-        if self.flags.left {
-            text.pad(b' ', padding);
+        (false, true) => {
+            text.push(sign.as_bytes());
+            text.pad(b'0', padding);
+            text.push(digits.as_bytes());
         }
-    }
-
-    fn write_number(mut self, number: u64, text: &mut Text) {
-        let signed = number.cast_signed();
-        let (sign, digits) = match self.kind {
-            Kind::Signed { .. } if signed < 0 => ("-", signed.unsigned_abs().to_string()),
-            Kind::Signed { .. } if self.flags.plus => ("+", number.to_string()),
-            Kind::Signed { .. } if self.flags.space => (" ", number.to_string()),
-            Kind::Hex { upper: true, .. } => ("", format!("{number:X}")),
-            Kind::Hex { .. } => ("", format!("{number:x}")),
-            Kind::Symbol => return self.write_padded(format!("{number:#x}").as_bytes(), text),
-            Kind::Hashed | Kind::Pointer => {
-                if self.width.is_none() {
-                    (self.width, self.flags.zero) = (Some(16), true);
-                }
-                ("", format!("{number:x}"))
-            }
-            _ => ("", number.to_string()),
-        };
-        let padding = self.width.unwrap_or(0).saturating_sub(sign.len() + digits.len());
-        match (self.flags.left, self.flags.zero) {
-            (true, _) => {
-                text.push(sign.as_bytes());
-                text.push(digits.as_bytes());
-                text.pad(b' ', padding);
-            }
-            (false, true) => {
-                text.push(sign.as_bytes());
-                text.pad(b'0', padding);
-                text.push(digits.as_bytes());
-            }
-            (false, false) => {
-                text.pad(b' ', padding);
-                text.push(sign.as_bytes());
-                text.push(digits.as_bytes());
-            }
+        (false, false) => {
+            text.pad(b' ', padding);
+            text.push(sign.as_bytes());
+            text.push(digits.as_bytes());
         }
     }
 }

@@ -2,19 +2,22 @@
 
 use super::group::{
     BASE, CGROUP, CGROUP_RETVAL, CGROUP_SKB, CGROUP_SOCK, CGROUP_SOCK_ADDR, CGROUP_SOCKOPT,
-    CGROUP_SYSCTL, LIRC, LWT, SK_MSG, SOCK_OPS, TC,
+    CGROUP_SYSCTL, LIRC, LWT, SK_MSG, SOCK_OPS, TC, TCP_CA, TRACING_BTF,
 };
 use super::sock;
+use super::structs::SockCommonStruct;
 use crate::env;
 use crate::maps::cgroup_array::CgroupArray;
 use crate::maps::cgroup_storage::CgroupStorage;
 use crate::maps::local_storage::LocalStorage;
 use crate::prog_types::context::ContextRun;
 use crate::prog_types::skb::Skb;
+use ubpf_abi::helper::Variant;
 use ubpf_abi::map::MapOp;
 use ubpf_abi::{Errno, Trap, TrapKind};
 use ubpf_vm::call::{
-    CallCx, CtxArg, Fail, MapRef, MapValue, MapValueIn, MemRead, MemReadWrite, MemWrite, SockCommon,
+    BtfPtr, CallCx, CtxArg, Fail, MapRef, MapValue, MapValueIn, MemRead, MemReadWrite, MemWrite,
+    SockCommon, args_of,
 };
 use ubpf_vm::registry::HelperDef;
 use ubpf_vm::{describe, helper};
@@ -46,12 +49,25 @@ pub const ALL: &[HelperDef] = &[
         "Replaces the value to be written to the sysctl.", groups: &[CGROUP_SYSCTL]),
     helper!(107 sk_storage_get, since 5.2,
         "The storage that belongs to a socket, made where it is missing and asked for.",
-        groups: &[TC, CGROUP_SKB, SK_MSG, SOCK_OPS, CGROUP_SOCK, CGROUP_SOCK_ADDR,
-            CGROUP_SOCKOPT],
+        groups: &[TC, CGROUP_SKB, SK_MSG, SOCK_OPS, CGROUP_SOCK_ADDR, CGROUP_SOCKOPT, TCP_CA],
+        variants: &[
+            Variant {
+                groups: &[CGROUP_SOCK],
+                args: args_of::<(MapRef<'_>, CtxArg, Option<MapValueIn>, u64)>(),
+            },
+            Variant {
+                groups: &[TRACING_BTF],
+                args: args_of::<(MapRef<'_>, Option<BtfPtr<SockCommonStruct>>, Option<MapValueIn>, u64)>(),
+            },
+        ],
         map_op: Some(MapOp::SkStorage)),
     helper!(108 sk_storage_delete, since 5.2,
         "Deletes the storage that belongs to a socket.",
-        groups: &[TC, CGROUP_SKB, SK_MSG, SOCK_OPS, CGROUP_SOCK_ADDR, CGROUP_SOCKOPT],
+        groups: &[TC, CGROUP_SKB, SK_MSG, SOCK_OPS, CGROUP_SOCK_ADDR, CGROUP_SOCKOPT, TCP_CA],
+        variants: &[Variant {
+            groups: &[TRACING_BTF],
+            args: args_of::<(MapRef<'_>, Option<BtfPtr<SockCommonStruct>>)>(),
+        }],
         map_op: Some(MapOp::SkStorage)),
     helper!(186 get_retval, since 5.18,
         "The error that the hook would return.",

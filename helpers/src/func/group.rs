@@ -85,6 +85,8 @@ groups! {
     CGROUP_SYSCTL = "cgroup_sysctl";
     /// Infrared receivers.
     LIRC = "lirc";
+    /// TCP congestion control.
+    TCP_CA = "tcp_congestion_ops";
     /// Classic filters.
     CLASSIC = "classic";
 }

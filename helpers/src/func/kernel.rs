@@ -35,7 +35,7 @@ pub const ALL: &[HelperDef] = &[
     helper!(146 inode_storage_delete, since 5.10,
         "Deletes the storage that belongs to an inode.", map_op: Some(MapOp::InodeStorage)),
     describe!(147 d_path(BtfPtr<Path>, MemReadWriteOrEmpty) -> i64, since 5.10,
-        "Copies the full name of a path."),
+        "Copies the full name of a path.", groups: &[TRACING_BTF]),
     helper!(148 copy_from_user, since 5.10,
         "Copies user memory, waiting for it where need be.",
         groups: &[BASE], might_sleep: true),

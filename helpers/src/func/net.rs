@@ -2,7 +2,7 @@
 
 use super::group::{
     BASE, CGROUP_SKB, CGROUP_SOCK, CGROUP_SOCK_ADDR, CGROUP_SOCKOPT, LWT, LWT_XMIT, SK_MSG,
-    SK_REUSEPORT, SK_SKB, SOCK_OPS, SOCKET_FILTER, TC, XDP,
+    SK_REUSEPORT, SK_SKB, SOCK_OPS, SOCKET_FILTER, TC, TRACING_BTF, XDP,
 };
 use super::skb::skb;
 use super::sock;
@@ -10,8 +10,10 @@ use crate::env::socket::LISTEN;
 use crate::env::{self, Redirect};
 use crate::prog_types::skb::Skb;
 use crate::prog_types::xdp::XdpRun;
+use ubpf_abi::helper::Variant;
 use ubpf_abi::{Errno, Trap, TrapKind};
 use ubpf_vm::call::arg::ReadsWrites;
+use ubpf_vm::call::args_of;
 use ubpf_vm::call::{
     Aligned, CallCx, CtxArg, Fail, FixedMem, MemReadOrEmpty, Sock, SockCommon, TcpSock,
 };
@@ -31,9 +33,11 @@ pub const ALL: &[HelperDef] = &[
     helper!(24 get_route_realm, since 4.4,
         "The realm of the packet's route.", groups: &[TC, LWT]),
     helper!(46 get_socket_cookie, since 4.12,
-        "A number that belongs to the packet's socket alone.",
-        groups: &[SOCKET_FILTER, TC, CGROUP_SKB, SK_SKB, SOCK_OPS, CGROUP_SOCK,
-            CGROUP_SOCK_ADDR, SK_REUSEPORT]),
+    "A number that belongs to the packet's socket alone.",
+    groups: &[SOCKET_FILTER, TC, CGROUP_SKB, SK_SKB, SOCK_OPS, CGROUP_SOCK, CGROUP_SOCK_ADDR],
+    variants: &[Variant {
+        groups: &[TRACING_BTF, SK_REUSEPORT], args: args_of::<(Option<SockCommon>,)>(),
+    }]),
     helper!(47 get_socket_uid, since 4.12,
         "The user id of the packet's socket.",
         groups: &[SOCKET_FILTER, TC, CGROUP_SKB, SK_SKB]),

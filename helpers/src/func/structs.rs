@@ -28,6 +28,7 @@ structs! {
     PtRegs = "pt_regs";
     SeqFile = "seq_file";
     SkBuff = "sk_buff";
+    SockCommonStruct = "sock_common";
     Socket = "socket";
     Task = "task_struct";
     Tcp6Sock = "tcp6_sock";

@@ -1,6 +1,6 @@
 //! Time, random numbers, and where a program runs.
 
-use super::group::{BASE, CGROUP_SOCK, CGROUP_SYSCTL, NET, SK_REUSEPORT};
+use super::group::{BASE, CGROUP_SOCK, CGROUP_SYSCTL, NET, SK_REUSEPORT, TCP_CA};
 use crate::env::{self, ClockId};
 use ubpf_vm::call::CallCx;
 use ubpf_vm::helper;
@@ -22,7 +22,7 @@ pub const ALL: &[HelperDef] = &[
         "Nanoseconds since boot, with time spent suspended.", groups: &[BASE]),
     helper!(160 ktime_get_coarse_ns, since 5.11,
         "Nanoseconds since boot, with the tick's resolution.",
-        groups: &[NET, SK_REUSEPORT, CGROUP_SOCK, CGROUP_SYSCTL]),
+        groups: &[NET, SK_REUSEPORT, CGROUP_SOCK, CGROUP_SYSCTL, TCP_CA]),
     helper!(208 ktime_get_tai_ns, since 6.1,
         "Nanoseconds of international atomic time.", groups: &[BASE]),
 ];

@@ -1,9 +1,11 @@
 //! The frame under an XDP program.
 
-use super::group::XDP;
+use super::group::{TRACING_BTF, XDP};
+use super::structs::XdpBuff;
 use crate::prog_types::xdp::XdpRun;
+use ubpf_abi::helper::Variant;
 use ubpf_abi::{Errno, Trap, TrapKind};
-use ubpf_vm::call::{CallCx, CtxArg, Fail, MemRead, MemWrite};
+use ubpf_vm::call::{BtfPtr, CallCx, CtxArg, Fail, MemRead, MemWrite, args_of};
 use ubpf_vm::helper;
 use ubpf_vm::registry::HelperDef;
 
@@ -19,7 +21,8 @@ pub const ALL: &[HelperDef] = &[
         "Moves the packet's end; new bytes are zero.",
         groups: &[XDP], changes_packet: true),
     helper!(188 xdp_get_buff_len, since 5.18,
-        "Length of the packet, fragments included.", groups: &[XDP]),
+        "Length of the packet, fragments included.", groups: &[XDP],
+        variants: &[Variant { groups: &[TRACING_BTF], args: args_of::<(BtfPtr<XdpBuff>,)>() }]),
     helper!(189 xdp_load_bytes, since 5.18,
         "Copies packet bytes out, fragments included.", groups: &[XDP]),
     helper!(190 xdp_store_bytes, since 5.18,

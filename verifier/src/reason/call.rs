@@ -7,7 +7,9 @@ use crate::domain::width::W64;
 use crate::state::reg::TypeName;
 use std::fmt;
 use ubpf_abi::Errno;
+use ubpf_abi::format::InvalidFormat;
 use ubpf_abi::map::MapType;
+use ubpf_abi::prog_type::ProgType;
 use ubpf_isa::Pc;
 
 /// A helper, as the kernel's messages write it: `bpf_map_lookup_elem#1`.
@@ -152,6 +154,20 @@ pub enum CallReason {
     /// Programs of this type may not call the helper.
     #[error("program of this type cannot use helper {0}")]
     NotForType(HelperName),
+    /// A helper that is not safe wherever programs of this type may run.
+    #[error("helper call is not allowed in probe")]
+    NotInProbe,
+    /// A helper that needs a function that the program is attached to.
+    #[error("func {0} supported only for fentry/fexit/fmod_ret programs")]
+    OnlyTraced(HelperName),
+    /// The same in programs that are never attached to functions.
+    #[error("func {helper} not supported for program type {}", .prog_type.id())]
+    NotAtFunction {
+        /// The helper.
+        helper: HelperName,
+        /// The program's type.
+        prog_type: ProgType,
+    },
     /// A GPL-only helper in a program that is not.
     #[error("cannot call GPL-restricted function from non-GPL compatible program")]
     GplOnly,
@@ -186,6 +202,9 @@ pub enum CallReason {
         /// What it should hold, the kernel's names separated by commas.
         expected: &'static str,
     },
+    /// Maps of sockets have no values that could be copied out.
+    #[error("invalid arg_type for sockmap/sockhash")]
+    SocketValue,
     /// The map does not support what the helper does.
     #[error("cannot pass map_type {} into func {helper}", *.map_type as u32)]
     MapOp {
@@ -264,6 +283,12 @@ pub enum CallReason {
     /// A string without end.
     #[error("string is not zero-terminated")]
     Unterminated,
+    /// A string that is no format, or one for more arguments than there are.
+    #[error(transparent)]
+    Format(InvalidFormat),
+    /// Arguments of a format that are no whole number of words. The kernel says nothing of it.
+    #[error("{0} bytes of arguments to a format are not a multiple of 8")]
+    FormatArguments(u64),
     /// Flags that a look-up of local storage has no use for.
     #[error("get_local_storage() doesn't support non-zero flags")]
     StorageFlags,
@@ -414,7 +439,7 @@ impl CallReason {
         match self {
             Self::CallDepth(_) | Self::ChainDepth(_) => Errno::E2BIG,
             Self::NoMap(_) => Errno::EBADF,
-            Self::NoForEach => Errno::ENOTSUPP,
+            Self::NoForEach | Self::OnlyTraced(_) | Self::NotAtFunction { .. } => Errno::ENOTSUPP,
             Self::GlobalArgs { errno, .. } => *errno,
             Self::Argument { .. }
             | Self::NegativeSize(_)

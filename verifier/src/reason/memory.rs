@@ -87,6 +87,14 @@ pub enum MemoryReason {
         /// Offset.
         off: i32,
     },
+    /// An access outside of the flow keys.
+    #[error("invalid access to flow keys off={off} size={size}")]
+    FlowKeys {
+        /// Offset.
+        off: i64,
+        /// Bytes.
+        size: u32,
+    },
     /// A load that matches no field of a socket.
     #[error("{reg} invalid {to} access off={off} size={size}")]
     Sock {

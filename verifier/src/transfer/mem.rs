@@ -199,7 +199,7 @@ impl Step<'_> {
             PtrTo::Arena => Ok(Reg::UNKNOWN),
             PtrTo::PacketEnd | PtrTo::Func(_) | PtrTo::Dynptr(_) => self.not_memory(p, at),
             PtrTo::Sock(kind) => self.check_sock(p, at, kind).map(|()| Reg::UNKNOWN),
-            PtrTo::FlowKeys => Err(Reason::Unsupported("flow keys")),
+            PtrTo::FlowKeys => check_flow_keys(p, at).map(|()| Reg::UNKNOWN),
             PtrTo::Buf { read_only } => {
                 self.check_buffer(p, at, Access::Read, read_only)?;
                 Ok(Reg::UNKNOWN)
@@ -264,7 +264,10 @@ impl Step<'_> {
             PtrTo::PacketEnd | PtrTo::Func(_) | PtrTo::Dynptr(_) => {
                 self.not_memory(p, at).map(drop)
             }
-            PtrTo::FlowKeys => Err(Reason::Unsupported("flow keys")),
+            PtrTo::FlowKeys => {
+                leak(self, "flow keys")?;
+                check_flow_keys(p, at)
+            }
             PtrTo::Buf { read_only } => self.check_buffer(p, at, Access::Write, read_only),
             PtrTo::Own { id, hold } => self.access_own(p, (id, hold), at, Access::Write).map(drop),
             PtrTo::Btf { id, trust, space } => {
@@ -578,6 +581,16 @@ impl Step<'_> {
             None => false,
         }
     }
+}
+
+/// The access stays inside `struct bpf_flow_keys`.
+fn check_flow_keys(p: &Pointer, at: Place) -> Result<(), Reason> {
+    const BYTES: i64 = 56;
+    let (off, size) = (i64::from(p.off) + i64::from(at.off), at.size);
+    if off < 0 || off + i64::from(size) > BYTES {
+        return Err(MemoryReason::FlowKeys { off, size }.into());
+    }
+    Ok(())
 }
 
 /// Where alignment matters, the kernel counts a packet's bytes from two before its start, which is

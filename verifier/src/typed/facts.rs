@@ -1,6 +1,7 @@
 //! What the kernel knows beyond its types (6.18): which arguments of tracepoints and iterators
 //! may be null, which structs have operations for programs.
 
+use ubpf_abi::helper::HelperGroup;
 use ubpf_abi::prog_type::ProgType;
 
 /// Arguments of tracepoints that may be null, by number, without the first one that BTF lists.
@@ -176,8 +177,9 @@ pub struct Ops {
     pub unsupported: &'static [&'static str],
     /// Operations that may sleep; `None` for all of them.
     pub sleepable: Option<&'static [&'static str]>,
-    /// They may call helpers at all.
-    pub helpers: bool,
+    /// The helpers that they may call beside those for every program; `None` where they may call
+    /// none at all.
+    pub helpers: Option<HelperGroup>,
     /// Arguments of the first type are taken as the second.
     pub promoted: Option<(&'static str, &'static str)>,
     /// What they may write.
@@ -190,7 +192,7 @@ pub const OPS: &[Ops] = &[
         name: "bpf_dummy_ops",
         unsupported: &[],
         sleepable: Some(&["test_sleepable"]),
-        helpers: false,
+        helpers: None,
         promoted: None,
         writable: Writable::Struct("bpf_dummy_ops_state"),
     },
@@ -198,7 +200,7 @@ pub const OPS: &[Ops] = &[
         name: "tcp_congestion_ops",
         unsupported: &["get_info"],
         sleepable: None,
-        helpers: true,
+        helpers: Some(HelperGroup("tcp_congestion_ops")),
         promoted: Some(("sock", "tcp_sock")),
         writable: Writable::Members { of: "tcp_sock", members: CONGESTION },
     },

@@ -7,6 +7,7 @@ use crate::Options;
 use crate::reason::{Reason, TypedReason};
 use crate::state::{Space, Trust};
 use ubpf_abi::btf::{Btf, BtfId, Def, Kind, Param};
+use ubpf_abi::helper::HelperGroup;
 use ubpf_abi::platform::Platform;
 use ubpf_abi::prog_type::{AttachType, ProgType, RetRange};
 use ubpf_abi::program::Program;
@@ -61,6 +62,8 @@ pub struct Prototype {
     pub ret: Option<RetRange>,
     /// The low half of the result counts alone.
     pub low_half: bool,
+    /// Helpers that it admits beside those of its program type.
+    pub helpers: Option<HelperGroup>,
 }
 
 /// The typed context of a program, where its type has one.
@@ -205,8 +208,9 @@ fn operation(program: &Program, btf: &Btf) -> Result<Prototype, Reason> {
     match btf.resolve(signature.ret).map(|(_, ty)| ty.def) {
         Ok(Def::Ptr(_)) => Err(Reason::Unsupported("operations that return pointers")),
         Ok(def) => {
-            let (returns_nothing, no_helpers) = (def == Def::Void, !ops.helpers);
-            Ok(Prototype { args, returns_nothing, no_helpers, ..Prototype::default() })
+            let (returns_nothing, no_helpers) = (def == Def::Void, ops.helpers.is_none());
+            let helpers = ops.helpers;
+            Ok(Prototype { args, returns_nothing, no_helpers, helpers, ..Prototype::default() })
         }
         Err(_) => Err(Reason::Unsupported("broken kernel types")),
     }

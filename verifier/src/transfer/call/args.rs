@@ -11,7 +11,7 @@ use crate::Privilege;
 use crate::domain::Scalar;
 use crate::reason::{CallReason, FieldReason, HelperName, R, Reason};
 use crate::state::stack::{Byte, Slot, Span};
-use crate::state::{Hold, LockKind, MemKind, Pointer, PtrTo, Reg, Space, Trust};
+use crate::state::{Hold, LockKind, MapRef, MemKind, Pointer, PtrTo, Reg, Space, Trust};
 use ubpf_abi::fields::FieldKind;
 use ubpf_abi::helper::{Arg, ArgKind, DynptrArg, HelperDecl, MemAccess, MemSize, SockKind};
 use ubpf_abi::map::{MapFlags, MapInit, MapType};
@@ -48,7 +48,7 @@ impl Step<'_> {
         if packet && !decl.packet_access {
             return Err(CallReason::PacketArgument.into());
         }
-        let kind = self.for_map(arg.kind, passed);
+        let kind = self.for_map(arg.kind, passed)?;
         if arg.nullable && value.is_zero() {
             self.demand(reg);
         } else {
@@ -162,15 +162,17 @@ impl Step<'_> {
             _ => Ok(()),
         }
     }
-
-    /// Sockets stand in for the values of maps of sockets.
-    fn for_map(&self, kind: ArgKind, passed: &Passed) -> ArgKind {
+    /// Sockets stand in for the values of maps of sockets, where they are only read.
+    fn for_map(&self, kind: ArgKind, passed: &Passed) -> Result<ArgKind, Reason> {
         let map_type = passed.map.and_then(|m| self.cx.map_def(m).ok()).map(|d| d.map_type);
         match (kind, map_type) {
-            (ArgKind::MapValue(_), Some(Ok(MapType::Sockmap | MapType::Sockhash))) => {
-                ArgKind::Sock(SockKind::Common)
+            (ArgKind::MapValue(access), Some(Ok(MapType::Sockmap | MapType::Sockhash))) => {
+                match access {
+                    MemAccess::Read => Ok(ArgKind::Sock(SockKind::Common)),
+                    _ => Err(CallReason::SocketValue.into()),
+                }
             }
-            _ => kind,
+            _ => Ok(kind),
         }
     }
 
@@ -348,14 +350,39 @@ impl Step<'_> {
         let rest = i64::from(size).saturating_sub(p.off.into());
         let place = Place { base: reg, off: 0, size: u32::try_from(rest).unwrap_or(0) };
         self.check_region(p, place, size)?;
-        let MapInit::Data { bytes, .. } = &def.init else {
-            return Err(Reason::Unsupported("strings in maps without contents"));
-        };
-        let text = usize::try_from(off).ok().and_then(|off| bytes.get(off..));
-        if text.is_some_and(|text| text.contains(&0)) {
+        if self.string_in(*map, off)?.is_some() {
             Ok(())
         } else {
             Err(CallReason::Unterminated.into())
+        }
+    }
+
+    /// The text at an offset of a map that nobody can change, up to its final zero.
+    fn string_in(&self, map: MapRef, off: i64) -> Result<Option<&[u8]>, Reason> {
+        let MapInit::Data { bytes, .. } = &self.cx.map_def(map)?.init else {
+            return Err(Reason::Unsupported("strings in maps without contents"));
+        };
+        let text = usize::try_from(off).ok().and_then(|off| bytes.get(off..));
+        Ok(text.and_then(|text| Some(text.split_at(text.iter().position(|&c| c == 0)?).0)))
+    }
+
+    /// The format string in `format` is one, for as many arguments as `bytes` bytes hold.
+    pub(super) fn check_format(&self, format: Name, bytes: Name) -> Result<(), Reason> {
+        const ARG_BYTES: u64 = 8;
+        let registers = &self.frame().regs;
+        let bytes = registers[bytes.index()].number().map_or(0, |n| n.value.bits.value());
+        if !bytes.is_multiple_of(ARG_BYTES) {
+            return Err(CallReason::FormatArguments(bytes).into());
+        }
+        let Reg::Pointer(p @ Pointer { to: PtrTo::MapValue(map), .. }) = registers[format.index()]
+        else {
+            return Ok(());
+        };
+        let text = self.string_in(map, p.const_off().unwrap_or(i64::MAX))?.unwrap_or_default();
+        let args = usize::try_from(bytes / ARG_BYTES).unwrap_or(usize::MAX);
+        match ubpf_abi::format::parse(text, args) {
+            Ok(_) => Ok(()),
+            Err(invalid) => Err(CallReason::Format(invalid).into()),
         }
     }
 }

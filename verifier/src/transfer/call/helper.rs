@@ -11,7 +11,8 @@ use crate::state::stack::{Byte, Span};
 use crate::state::{MapRef, MemKind, PtrTo, RefId, Reg};
 use ubpf_abi::fields::Kptr;
 use ubpf_abi::helper::{ArgKind, CallbackKind, DynptrKind, HelperDecl, HelperId};
-use ubpf_abi::map::{MapFlags, MapOp};
+use ubpf_abi::map::{MapFlags, MapOp, MapType};
+use ubpf_abi::prog_type::{AttachType, ProgType};
 use ubpf_abi::program::SubprogId;
 use ubpf_abi::verified;
 use ubpf_isa::{Pc, Reg as Name};
@@ -46,11 +47,15 @@ pub(in super::super) struct Passed {
     pub filled: Option<(u8, Span)>,
 }
 
+const fn changes_sockets(op: MapOp) -> bool {
+    matches!(op, MapOp::Update | MapOp::Delete)
+}
+
 impl Step<'_> {
     pub(super) fn helper(&mut self, id: HelperId, next: Pc) -> Result<Next, Reason> {
         let decl = self.cx.platform.helper(id);
         let name = HelperName { name: decl.map(|d| d.name).or(id.name()), id: id.0 };
-        let decl = self.admitted(id, decl, name)?;
+        let decl = &self.admitted(id, decl, name)?;
         let mut passed = Passed::default();
         for index in 0..decl.args.len().min(ARGS.len()) {
             self.argument(decl, name, index, &mut passed)?;
@@ -73,6 +78,9 @@ impl Step<'_> {
         }
         if decl.name == "dynptr_from_mem" {
             self.check_dynptr_memory()?;
+        }
+        if decl.name == "snprintf" {
+            self.check_format(Name::R3, Name::R5)?;
         }
         let entered = match passed.callback {
             Some((CallbackKind::Timer, subprog)) => Some(self.timer_callback(subprog, &passed)?),
@@ -97,13 +105,13 @@ impl Step<'_> {
         Ok(Self::beside(next, entered))
     }
 
-    /// The helper, if this program may call it.
-    fn admitted<'d>(
+    /// The helper with the arguments that it takes here, if this program may call it.
+    fn admitted(
         &self,
         id: HelperId,
-        decl: Option<&'d HelperDecl>,
+        decl: Option<&HelperDecl>,
         name: HelperName,
-    ) -> Result<&'d HelperDecl, Reason> {
+    ) -> Result<HelperDecl, Reason> {
         let Some(decl) = decl else {
             // A number that the kernel reserves, and gives a name.
             if id.0 == 0 {
@@ -119,12 +127,14 @@ impl Step<'_> {
             return Err(CallReason::UnknownHelper(name).into());
         }
         let none = self.cx.target.is_some_and(|target| target.no_helpers);
-        if none || !self.cx.decl.admits(decl, self.cx.program.section.attach_type) {
-            return Err(CallReason::NotForType(name).into());
-        }
+        let more = self.cx.target.and_then(|target| target.helpers);
+        let attach_type = self.cx.program.section.attach_type;
+        let args = self.cx.decl.args_of(decl, attach_type, more).filter(|_| !none);
+        let args = args.ok_or(CallReason::NotForType(name))?;
         if decl.gpl_only && !self.cx.program.is_gpl_compatible() {
             return Err(CallReason::GplOnly.into());
         }
+        self.check_place(decl, name)?;
         if decl.might_sleep && !self.may_sleep() {
             return Err(CallReason::MightSleep.into());
         }
@@ -133,11 +143,36 @@ impl Step<'_> {
         {
             return Err(CallReason::SleepsIn { helper: name, section }.into());
         }
-        // The kernel judges what the string asks for as well.
-        if decl.name == "snprintf" {
-            return Err(Reason::Unsupported("format strings"));
+        Ok(HelperDecl { args, ..*decl })
+    }
+
+    /// Helpers that are safe, or mean something, only in some of the places where their program
+    /// types run.
+    fn check_place(&self, decl: &HelperDecl, name: HelperName) -> Result<(), Reason> {
+        const NOT_ALLOWED: CallReason = CallReason::NotInProbe;
+        let (prog_type, section) = (self.cx.program.prog_type, &self.cx.program.section);
+        let at = section.attach_type;
+        let traced = [AttachType::TRACE_FENTRY, AttachType::TRACE_FEXIT, AttachType::MODIFY_RETURN];
+        match decl.name {
+            "d_path" if at != AttachType::TRACE_ITER => Err(NOT_ALLOWED.into()),
+            "sk_storage_get" | "sk_storage_delete" if prog_type == ProgType::Syscall => {
+                Err(NOT_ALLOWED.into())
+            }
+            // Of the iterators, only those over such sockets hold their locks.
+            "setsockopt" | "getsockopt"
+                if at == AttachType::TRACE_ITER
+                    && !matches!(section.target.as_deref(), Some("tcp" | "unix")) =>
+            {
+                Err(CallReason::NotForType(name).into())
+            }
+            "get_func_ip" if prog_type == ProgType::Tracing && !traced.contains(&at) => {
+                Err(CallReason::OnlyTraced(name).into())
+            }
+            "get_func_ip" if !matches!(prog_type, ProgType::Tracing | ProgType::Kprobe) => {
+                Err(CallReason::NotAtFunction { helper: name, prog_type }.into())
+            }
+            _ => Ok(()),
         }
-        Ok(decl)
     }
 
     /// Maps that programs may only read cannot be changed; tail calls go through prog arrays.
@@ -145,7 +180,9 @@ impl Step<'_> {
         let (Some(op), Some(map)) = (decl.map_op, passed.map) else { return Ok(()) };
         let def = self.cx.map_def(map)?;
         let changes = matches!(op, MapOp::Delete | MapOp::Update | MapOp::Push | MapOp::Pop);
-        if changes && def.flags.has(MapFlags::RDONLY_PROG) {
+        // What programs get from maps of devices is the kernel's own.
+        let devices = matches!(def.map_type, Ok(MapType::Devmap | MapType::DevmapHash));
+        if changes && (devices || def.flags.has(MapFlags::RDONLY_PROG)) {
             return Err(CallReason::MapReadOnly.into());
         }
         let takes = |op| {
@@ -171,7 +208,9 @@ impl Step<'_> {
         let Some(map_decl) = self.cx.platform.map_type(map_type) else {
             return Err(Reason::Unsupported("this map type"));
         };
-        if map_decl.ops.contains(&op) {
+        let sockets = matches!(map_type, MapType::Sockmap | MapType::Sockhash);
+        let unlocked = !sockets || !changes_sockets(op) || self.may_change_sockets(op);
+        if map_decl.ops.contains(&op) && unlocked {
             Ok(())
         } else {
             Err(CallReason::MapOp { map_type, helper }.into())
@@ -183,6 +222,24 @@ impl Step<'_> {
         let key = ARGS.iter().zip(decl.args).find(|(_, arg)| arg.kind == ArgKind::MapKey);
         let pointer = key.and_then(|(reg, _)| self.frame().regs[reg.index()].pointer());
         pointer.map(|p| facts::region(p, 0, self.state.depth())).unwrap_or_default()
+    }
+
+    /// Whether programs of this kind run where no socket is locked, so that they may put sockets
+    /// into maps and take them out.
+    fn may_change_sockets(&self, op: MapOp) -> bool {
+        match self.cx.program.prog_type {
+            ProgType::Tracing => self.cx.program.section.attach_type == AttachType::TRACE_ITER,
+            // There are helpers of their own for the update.
+            ProgType::SockOps => op == MapOp::Delete,
+            ProgType::SocketFilter
+            | ProgType::SchedCls
+            | ProgType::SchedAct
+            | ProgType::Xdp
+            | ProgType::SkReuseport
+            | ProgType::FlowDissector
+            | ProgType::SkLookup => true,
+            _ => false,
+        }
     }
 
     fn release_passed(&mut self, helper: HelperName, passed: &Passed) -> Result<(), Reason> {

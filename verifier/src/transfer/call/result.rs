@@ -9,7 +9,7 @@ use crate::state::{
 };
 use ubpf_abi::btf::BtfId;
 use ubpf_abi::fields::{KptrKind, KptrTo};
-use ubpf_abi::helper::{HelperDecl, RetKind};
+use ubpf_abi::helper::{HelperDecl, RetKind, SockKind};
 use ubpf_abi::map::{MapOp, MapType};
 
 /// Helpers whose result is at most the size that they were given, and an error number at least.
@@ -51,9 +51,8 @@ impl Step<'_> {
                     Ok(t) if t.is_map_in_map() => {
                         PtrTo::Map(MapRef { map: map.map, inner: true, uid: 0 })
                     }
-                    Ok(MapType::Sockmap | MapType::Sockhash | MapType::Xskmap) => {
-                        return Err(Reason::Unsupported("sockets in maps"));
-                    }
+                    Ok(MapType::Sockmap | MapType::Sockhash) => PtrTo::Sock(SockKind::Full),
+                    Ok(MapType::Xskmap) => PtrTo::Sock(SockKind::Xdp),
                     _ => PtrTo::MapValue(map),
                 }
             }
@@ -100,7 +99,8 @@ impl Step<'_> {
             _ => return Err(Reason::Unsupported("this kind of helper result")),
         };
         let mut p = Pointer::new(to);
-        let acquired = decl.ret.acquire.then(|| self.ids.reference());
+        let acquires = decl.ret.acquire || self.takes_socket_from_map(decl, passed);
+        let acquired = acquires.then(|| self.ids.reference());
         if decl.ret.nullable && !self.surely_there(decl, passed) {
             p = p.or_null(self.ids.pointer());
         } else if self.cx.has_lock(&p) {
@@ -141,6 +141,13 @@ impl Step<'_> {
         }
         let size = types.size_of(id).map_err(|_| Reason::Unsupported("broken kernel types"))?;
         Ok(PtrTo::Mem { size, kind: MemKind::ReadOnly })
+    }
+
+    /// Sockets in maps may be closed at any time, so looking one up takes a reference.
+    fn takes_socket_from_map(&self, decl: &HelperDecl, passed: &Passed) -> bool {
+        let map_type = passed.map.and_then(|map| self.cx.map_def(map).ok()).map(|def| def.map_type);
+        decl.ret.kind == RetKind::MapValue
+            && matches!(map_type, Some(Ok(MapType::Sockmap | MapType::Sockhash)))
     }
 
     /// Elements of arrays exist, whatever their value.
