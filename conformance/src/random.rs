@@ -17,28 +17,41 @@ pub const WORDS: usize = 8;
 /// Instructions at the start of a random program that give its registers and stack their contents.
 pub const PROLOGUE: usize = NUMBERS.len() + STACK_WORDS + 2;
 
-/// A small generator of numbers, so that a seed says everything (xorshift64*).
+/// A small generator of numbers, so that a seed says everything (xorshift64*). A script can say
+/// the first choices instead.
 #[derive(Clone, Debug)]
-pub struct Random(u64);
+pub struct Random {
+    state: u64,
+    script: std::vec::IntoIter<u8>,
+}
 
 impl Random {
     /// The sequence of a seed.
     #[must_use]
-    pub const fn new(seed: u64) -> Self {
-        Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
+    pub fn new(seed: u64) -> Self {
+        Self::scripted(Vec::new(), seed)
+    }
+
+    /// Choices that bytes make, one each, and when they are used up the sequence of a seed. So a
+    /// fuzzer can change single choices.
+    #[must_use]
+    pub fn scripted(script: Vec<u8>, seed: u64) -> Self {
+        let state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+        Self { state, script: script.into_iter() }
     }
 
     /// The next number.
     pub const fn next(&mut self) -> u64 {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        self.0.wrapping_mul(0x2545_f491_4f6c_dd1d)
+        self.state ^= self.state >> 12;
+        self.state ^= self.state << 25;
+        self.state ^= self.state >> 27;
+        self.state.wrapping_mul(0x2545_f491_4f6c_dd1d)
     }
 
     /// A number below `bound`, which is not 0.
-    pub const fn below(&mut self, bound: usize) -> usize {
-        (self.next() >> 33) as usize % bound
+    pub fn below(&mut self, bound: usize) -> usize {
+        let choice = self.script.next().map(usize::from);
+        choice.unwrap_or_else(|| (self.next() >> 33) as usize) % bound
     }
 
     /// One of the choices, which are not none.

@@ -73,6 +73,9 @@ impl std::fmt::Display for Claim<'_> {
     }
 }
 
+/// Instructions that a run may execute: as many as the verifier walks.
+const BUDGET: u64 = 1 << 20;
+
 /// A program in a world of its own.
 struct Lab<'a> {
     registry: &'a Registry,
@@ -103,6 +106,7 @@ impl<'a> Lab<'a> {
         let image = engine.compile(Arc::new(code))?;
         let mut thread = Thread::new(&world, Cpu(0))?;
         thread.counts = true;
+        thread.budget = BUDGET;
         Ok(Self { registry, world, maps, image, thread })
     }
 

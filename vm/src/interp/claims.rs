@@ -151,3 +151,6 @@ pub fn claimed(code: &Code, pc: Pc, reg: u32) -> Option<String> {
     let proved = format!("operands in {dst:x?} and {src:x?}, jump {taken:?}, memory {region:?}");
     Some(of_reg.into_iter().chain([proved]).collect::<Vec<_>>().join("; "))
 }
+
+#[cfg(test)]
+mod tests;
