@@ -102,15 +102,17 @@ pub(super) fn record(
         return Ok(None);
     }
     let mut free = 0;
-    for field in &found {
+    let mut fields = Vec::with_capacity(found.len());
+    for field in found {
         let end = field.off.checked_add(field.kind.bytes()).filter(|end| *end <= bytes);
         let end = end.ok_or(FieldError::Misplaced)?;
         if field.off < free {
             return Err(FieldError::Overlap);
         }
         free = end;
+        fields.push(search.completed(field)?);
     }
-    let record = Record { fields: found };
+    let record = Record { fields };
     let has = |kind| record.only(kind).is_some();
     if has(FieldKind::SpinLock) && has(FieldKind::ResSpinLock) {
         return Err(FieldError::TwoLocks);
@@ -144,6 +146,15 @@ struct Search<'a> {
     wanted: Wanted,
 }
 
+/// A field before it is known whether what it refers to will do.
+#[derive(Clone, Copy)]
+struct Found<'a> {
+    off: u32,
+    kind: FieldKind,
+    /// The member that a list or tree names in what it contains.
+    node: &'a str,
+}
+
 /// Where a type is declared, for the tag that says what it contains.
 #[derive(Clone, Copy)]
 struct Declared {
@@ -151,9 +162,9 @@ struct Declared {
     member: Option<u32>,
 }
 
-impl Search<'_> {
+impl<'a> Search<'a> {
     /// The fields of a struct, offsets from its start; at most `room` of them.
-    fn members(&self, id: BtfId, level: u32, room: usize) -> Result<Vec<Field>, FieldError> {
+    fn members(&self, id: BtfId, level: u32, room: usize) -> Result<Vec<Found<'a>>, FieldError> {
         let mut found = Vec::new();
         let mut seen = Vec::new();
         for (i, member) in (0..).zip(self.own.members(id)) {
@@ -168,7 +179,7 @@ impl Search<'_> {
     }
 
     /// The fields of a data section.
-    fn variables(&self, id: BtfId) -> Result<Vec<Field>, FieldError> {
+    fn variables(&self, id: BtfId) -> Result<Vec<Found<'a>>, FieldError> {
         let mut found = Vec::new();
         let mut seen = Vec::new();
         for var in self.own.vars(id) {
@@ -191,7 +202,7 @@ impl Search<'_> {
         seen: &mut Vec<FieldKind>,
         level: u32,
         room: usize,
-    ) -> Result<Vec<Field>, FieldError> {
+    ) -> Result<Vec<Found<'a>>, FieldError> {
         let (mut id, mut count) = (ty, 1_u32);
         let mut depth = 0;
         while let Some(Def::Array(array)) = self.own.ty(id).map(|ty| ty.def) {
@@ -204,6 +215,7 @@ impl Search<'_> {
         }
         let Some(ty) = self.own.ty(id).filter(|_| count > 0) else { return Ok(Vec::new()) };
         let as_declared = |bytes: u32| size.is_none_or(|size| size == bytes.wrapping_mul(count));
+        let mut node = "";
         let (kind, bytes) = match ty.def {
             Def::Struct(composite) => match self.named(ty)? {
                 None if !as_declared(composite.bytes) => return Ok(Vec::new()),
@@ -231,14 +243,17 @@ impl Search<'_> {
                     {
                         return Ok(Vec::new());
                     }
-                    let kind = match named {
-                        Named::Plain(kind) => kind,
-                        Named::List => {
-                            FieldKind::ListHead(self.contains(declared, FieldKind::ListNode)?)
+                    let kind = match kind {
+                        FieldKind::ListHead(root) | FieldKind::RbRoot(root) => {
+                            let value;
+                            (value, node) = self.contains(declared)?;
+                            let root = Root { value, ..root };
+                            match named {
+                                Named::List => FieldKind::ListHead(root),
+                                _ => FieldKind::RbRoot(root),
+                            }
                         }
-                        Named::Tree => {
-                            FieldKind::RbRoot(self.contains(declared, FieldKind::RbNode)?)
-                        }
+                        kind => kind,
                     };
                     (kind, kind.bytes())
                 }
@@ -248,12 +263,12 @@ impl Search<'_> {
                     return Ok(Vec::new());
                 }
                 match self.kptr(ty)? {
-                    Some(kptr) => (FieldKind::Kptr(self.owned(kptr)?), 8),
+                    Some(kptr) => (FieldKind::Kptr(kptr), 8),
                     None => return Ok(Vec::new()),
                 }
             }
         };
-        repeated(Vec::from([Field { off, kind }]), count, bytes, room)
+        repeated(Vec::from([Found { off, kind, node }]), count, bytes, room)
     }
 
     fn named(&self, ty: &Type) -> Result<Option<Named>, FieldError> {
@@ -293,8 +308,8 @@ impl Search<'_> {
         }
     }
 
-    /// What a list or a tree says that it contains: a struct and its member, a node of this kind.
-    fn contains(&self, declared: Declared, kind: FieldKind) -> Result<Root, FieldError> {
+    /// What a list or a tree says that it contains: a struct, and the name of a member.
+    fn contains(&self, declared: Declared) -> Result<(BtfId, &'a str), FieldError> {
         let tags = self.own.decl_tags(declared.on, declared.member);
         let mut tags = tags.filter_map(|tag| tag.strip_prefix("contains:"));
         let (Some(tag), None) = (tags.next(), tags.next()) else {
@@ -302,21 +317,40 @@ impl Search<'_> {
         };
         let (name, node) = tag.split_once(':').ok_or(FieldError::Contains)?;
         let value = self.own.find(Kind::Struct, name).ok_or(FieldError::NoElement)?;
-        if node.is_empty() {
-            return Err(FieldError::Contains);
-        }
-        let mut nodes =
-            self.own.members(value).iter().filter(|member| self.own.name(member.name) == node);
-        let (Some(member), None) = (nodes.next(), nodes.next()) else {
-            return Err(FieldError::NoElement);
+        if node.is_empty() { Err(FieldError::Contains) } else { Ok((value, node)) }
+    }
+
+    /// A field with what it refers to.
+    fn completed(&self, found: Found<'_>) -> Result<Field, FieldError> {
+        let kind = match found.kind {
+            FieldKind::Kptr(kptr) => FieldKind::Kptr(self.owned(kptr)?),
+            FieldKind::ListHead(root) => {
+                FieldKind::ListHead(self.element(root, found.node, FieldKind::ListNode)?)
+            }
+            FieldKind::RbRoot(root) => {
+                FieldKind::RbRoot(self.element(root, found.node, FieldKind::RbNode)?)
+            }
+            kind => kind,
         };
+        Ok(Field { off: found.off, kind })
+    }
+
+    /// What a list or a tree contains, with the place of its node, which is of this kind.
+    fn element(&self, root: Root, node: &str, kind: FieldKind) -> Result<Root, FieldError> {
+        let members = self.own.members(root.value).iter();
+        let mut nodes = members.filter(|member| self.own.name(member.name) == node);
+        let member = nodes.next().ok_or(FieldError::NoElement)?;
         let is_struct = self.own.ty(member.ty).is_some_and(|ty| matches!(ty.def, Def::Struct(_)));
         let named = NAMED.iter().find(|(name, _)| *name == self.own.name_of(member.ty));
         let fits = matches!(named, Some((_, Named::Plain(found))) if *found == kind);
-        if !is_struct || !fits || member.bit_off % (8 * kind.align()) != 0 {
+        if nodes.next().is_some()
+            || !is_struct
+            || !fits
+            || !member.bit_off.is_multiple_of(8 * kind.align())
+        {
             return Err(FieldError::Contains);
         }
-        Ok(Root { value, node_off: member.bit_off / 8 })
+        Ok(Root { node_off: member.bit_off / 8, ..root })
     }
 
     /// The kernel's struct of the same name, if there is one: then that is meant.
@@ -350,11 +384,11 @@ const fn is_single(kind: &FieldKind) -> bool {
 
 /// What an array of `count` elements with these fields holds.
 fn repeated(
-    fields: Vec<Field>,
+    fields: Vec<Found<'_>>,
     count: u32,
     stride: u32,
     room: usize,
-) -> Result<Vec<Field>, FieldError> {
+) -> Result<Vec<Found<'_>>, FieldError> {
     if fields.is_empty() {
         return Ok(fields);
     }
@@ -365,7 +399,7 @@ fn repeated(
     total.ok_or(FieldError::TooMany)?;
     let elements = (0..count).flat_map(|n| {
         let shift = n.wrapping_mul(stride);
-        fields.iter().map(move |f| Field { off: f.off.wrapping_add(shift), ..*f })
+        fields.iter().map(move |f| Found { off: f.off.wrapping_add(shift), ..*f })
     });
     Ok(elements.collect())
 }
