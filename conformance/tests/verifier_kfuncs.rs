@@ -10,14 +10,8 @@ fn kernel_functions_are_called_as_the_kernel_lets_them() {
     skip_without_kernel!();
     let verifier = Verifier::like_this_machine().expect("the kernel shows its types");
     let (mut compared, mut wrong) = (0, Vec::new());
-    for entry in std::fs::read_dir(objects::suite_dir("kfunc")).expect("the suite is there") {
-        let path = entry.expect("the suite can be read").path();
-        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default().to_owned();
-        if !name.ends_with(".bpf.o") {
-            continue;
-        }
-        let bytes = std::fs::read(&path).expect("the suite can be read");
-        for comparison in verdicts::object(&name, &bytes, &verifier) {
+    for file in objects::of_suite("kfunc").expect("the suite can be read") {
+        for comparison in verdicts::object(&file.name, &file.bytes, &verifier) {
             compared += 1;
             if !matches!(comparison.outcome(), Outcome::Agree) {
                 wrong.push(comparison.to_string());

@@ -258,6 +258,9 @@ impl RegText<'_> {
                 return write!(f, "{}", Signed(off));
             }
         }
+        if p.to == PtrTo::Arena {
+            return Ok(());
+        }
         let mut list = List::new(f);
         f_str(&mut list, "(")?;
         if let Some(id) = p.id {

@@ -6,8 +6,8 @@ use super::kind::named;
 use crate::kfunc::Kfunc;
 use crate::reason::{KfuncReason, Reason};
 use crate::state::{
-    Acquired, Hold, IterTrust, MemKind, Object, Pointer, PtrId, PtrTo, RefId, Reg, Resource, Space,
-    Trust,
+    Acquired, Hold, Iter, IterTrust, MemKind, Object, Pointer, PtrId, PtrTo, RefId, Reg, Resource,
+    Space, Trust,
 };
 use ubpf_abi::btf::{BtfId, Def, Kind};
 use ubpf_abi::kfunc::{KfuncFlag, KfuncSpecial};
@@ -98,12 +98,12 @@ impl Step<'_> {
         match btf.ty(to).map(|ty| ty.kind()) {
             Some(Kind::Void) => Ok(None),
             Some(Kind::Struct) => {
-                let trust = if kfunc.decl.special == Some(KfuncSpecial::Untrusted) {
-                    Trust::Untrusted
-                } else if kfunc.has(KfuncFlag::RcuProtected) || self.iterates_under_rcu(passed) {
-                    Trust::Rcu
-                } else {
-                    Trust::Trusted
+                let trust = match (kfunc.decl.special, self.iterator(passed)) {
+                    (Some(KfuncSpecial::Untrusted), _) => Trust::Untrusted,
+                    (_, Some(iter)) if iter.trust == IterTrust::Rcu => Trust::Rcu,
+                    (_, Some(_)) if kfunc.has(KfuncFlag::IterNext) => Trust::Trusted,
+                    // What a reference is held to is trusted for that.
+                    _ => Trust::Plain,
                 };
                 Ok(Some(Pointer::new(PtrTo::Btf { id: to, trust, space: Space::Kernel })))
             }
@@ -134,10 +134,13 @@ impl Step<'_> {
         Ok(Pointer::new(PtrTo::Mem { size, kind }))
     }
 
-    /// What the iterator gives is valid as long as the RCU read section that it began in.
-    fn iterates_under_rcu(&self, passed: &Passed) -> bool {
-        let object = passed.iter.and_then(|(depth, off)| self.frame_at(depth).stack.object(off));
-        matches!(object, Some(Object::Iter(iter)) if iter.trust == IterTrust::Rcu)
+    /// The iterator that is passed.
+    fn iterator(&self, passed: &Passed) -> Option<&Iter> {
+        let (depth, off) = passed.iter?;
+        match self.frame_at(depth).stack.object(off)? {
+            Object::Iter(iter) => Some(iter),
+            _ => None,
+        }
     }
 
     /// The argument as something of the kernel's that is only read.
