@@ -5,6 +5,7 @@ use crate::instance::Instance;
 use crate::module::Module;
 use std::any::Any;
 use std::sync::Arc;
+use std::time::Duration;
 use ubpf_abi::Kernel;
 use ubpf_abi::btf::Btf;
 use ubpf_abi::object::Object;
@@ -27,6 +28,7 @@ pub struct Engine {
     env: EnvConfig,
     budget: Option<u64>,
     memory: Option<u64>,
+    deadline: Option<Duration>,
     mode: MemMode,
     executor: Arc<dyn Executor>,
 }
@@ -39,6 +41,7 @@ pub struct EngineBuilder {
     env: EnvConfig,
     budget: Option<u64>,
     memory: Option<u64>,
+    deadline: Option<Duration>,
     mode: MemMode,
     executor: Arc<dyn Executor>,
 }
@@ -51,6 +54,7 @@ impl Default for EngineBuilder {
             env: EnvConfig::default(),
             budget: None,
             memory: None,
+            deadline: None,
             mode: MemMode::Proved,
             executor: Arc::new(Interp),
         }
@@ -121,6 +125,22 @@ impl EngineBuilder {
         self
     }
 
+    /// Time that a run may take, all its repetitions together; it ends in a trap
+    /// ([`TrapKind::HostLimit`](ubpf_abi::TrapKind::HostLimit)). The clock is looked at every 65 536
+    /// instructions, so that helpers which take long are not interrupted. Only the interpreter
+    /// does it: an engine with a deadline runs everything there.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// let engine = ubpf::Engine::builder().deadline(Duration::from_millis(50)).build();
+    /// assert_eq!(engine.executor().name(), "interp");
+    /// ```
+    #[must_use]
+    pub const fn deadline(mut self, time: Duration) -> Self {
+        self.deadline = Some(time);
+        self
+    }
+
     /// Bytes of guest memory that an instance may have: its maps' keys and values, its stack,
     /// packets and contexts. 4 GiB of addresses by default. Maps that do not fit make
     /// [`Engine::instantiate`] fail, elements of maps that do not fit are `-ENOMEM` to the program.
@@ -159,12 +179,16 @@ impl EngineBuilder {
     #[must_use]
     pub fn build(mut self) -> Engine {
         self.registry.restrict_to(self.options.kernel);
+        if self.deadline.is_some() {
+            self.executor = Arc::new(Interp);
+        }
         Engine {
             registry: Arc::new(self.registry),
             options: self.options,
             env: self.env,
             budget: self.budget,
             memory: self.memory,
+            deadline: self.deadline,
             mode: self.mode,
             executor: self.executor,
         }
@@ -206,6 +230,12 @@ impl Engine {
     #[must_use]
     pub const fn budget(&self) -> Option<u64> {
         self.budget
+    }
+
+    /// Time that a run may take, when the host said so.
+    #[must_use]
+    pub const fn deadline(&self) -> Option<Duration> {
+        self.deadline
     }
 
     /// Bytes of guest memory that an instance may have, when the host said so.

@@ -30,6 +30,8 @@ pub struct Instance {
     prog_type: ProgTypeDef,
     image: Arc<dyn Image>,
     thread: Thread,
+    /// Time that a run may take.
+    time: Option<Duration>,
     engine_name: &'static str,
 }
 
@@ -111,7 +113,8 @@ impl Instance {
             thread.budget = budget;
         }
         let engine_name = engine.executor().name();
-        Ok(Self { world, maps, prog_type, image, thread, engine_name })
+        let time = engine.deadline();
+        Ok(Self { world, maps, prog_type, image, thread, time, engine_name })
     }
 
     /// Goes on with another program, such as a newer build of the one before, on the same maps: those
@@ -153,6 +156,7 @@ impl Instance {
         let mut state = (self.prog_type.prepare)(world, input)?;
         let (mut r0, mut insns) = (0, 0);
         let start = Instant::now();
+        self.thread.deadline = self.time.and_then(|time| start.checked_add(time));
         let mut elapsed = None;
         for repetition in 0..repeat {
             if repetition > 0 {

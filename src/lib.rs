@@ -42,7 +42,7 @@
 //! | a program may not | because of |
 //! | --- | --- |
 //! | touch memory of the host | its cage, and the verifier or checks of every access |
-//! | run for ever | [`EngineBuilder::budget`] |
+//! | run for ever | [`EngineBuilder::budget`], [`EngineBuilder::deadline`] |
 //! | use up memory | [`EngineBuilder::memory_limit`] |
 //! | take the host down through a helper | errors and panics become [`RunError`]s |
 //!

@@ -1,6 +1,7 @@
 //! The facade as an embedder uses it, on the committed examples.
 
 use std::sync::Arc;
+use std::time::Duration;
 use ubpf::abi::helper::HelperGroup;
 use ubpf::abi::{Kernel, TrapKind};
 use ubpf::vm::call::CallCx;
@@ -183,6 +184,22 @@ fn a_budget_of_zero_runs_to_the_first_way_back() {
         let error = engine.instantiate(&module).unwrap().run(&dns()).unwrap_err();
         assert_eq!(error.trap().unwrap().trap.kind, TrapKind::BudgetExhausted);
     }
+}
+
+#[test]
+fn a_deadline_ends_what_does_not_end() {
+    let time = Duration::from_millis(20);
+    let engine = Engine::builder().budget(u64::MAX).deadline(time).build();
+    let object = object(&engine, "cli/tests/objects/traps.bpf.o");
+    let module = engine.prepare(&object, "forever").unwrap();
+    let mut instance = engine.instantiate(&module).unwrap();
+    for _ in 0..2 {
+        let error = instance.run(&dns()).unwrap_err();
+        assert_eq!(error.trap().unwrap().trap.kind, TrapKind::HostLimit);
+    }
+    // What ends in time is as it is without.
+    let other = engine.prepare(&engine.load(b"1,6 0 0 7").unwrap(), "filter").unwrap();
+    assert_eq!(engine.instantiate(&other).unwrap().run(&dns()).unwrap().insns, 5);
 }
 
 #[test]

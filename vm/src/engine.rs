@@ -44,6 +44,7 @@ use crate::run::{Cpu, Outcome, RunState};
 use crate::world::World;
 use std::any::Any;
 use std::sync::Arc;
+use std::time::Instant;
 use ubpf_abi::limits::{MAX_CALL_FRAMES, STACK_BYTES};
 use ubpf_abi::program::SubprogId;
 
@@ -107,6 +108,9 @@ pub struct Thread {
     pub cpu: Cpu,
     /// Instructions that each run may execute; see [`Code`].
     pub budget: u64,
+    /// When the next run is to end. The interpreter looks at the clock between slices of the
+    /// budget; other engines do not.
+    pub deadline: Option<Instant>,
     /// Whether somebody wants to know how many instructions a run executed, where the engine can
     /// do without counting them.
     pub counts: bool,
@@ -135,7 +139,8 @@ impl Thread {
         let outermost = outermost.expect("the outermost frame lies in the stack");
         let windows = Windows::new(world.cage(), outermost);
         let budget = DEFAULT_BUDGET;
-        Ok(Self { stack, windows, cpu, budget, counts: false, trapped_in: None, kept: None })
+        let (deadline, trapped_in, kept) = (None, None, None);
+        Ok(Self { stack, windows, cpu, budget, deadline, counts: false, trapped_in, kept })
     }
 
     /// Its stack, and the windows that it keeps from run to run.

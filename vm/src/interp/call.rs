@@ -121,10 +121,15 @@ fn run_through_reg<'m, B: Backend>(
 
 #[inline(never)]
 fn call_subprog<'m>(m: &mut Machine<'m, '_>, func: SubprogId, rest: &'m [Step], gas: i64) -> bool {
-    let remaining = gas + rest.len() as i64;
+    let mut remaining = gas + rest.len() as i64;
     if remaining < 0 {
-        m.trap(TrapKind::BudgetExhausted, rest, gas);
-        return false;
+        remaining = match m.core.allowance.refill(remaining) {
+            Ok(remaining) => remaining,
+            Err(kind) => {
+                m.trap(kind, rest, gas);
+                return false;
+            }
+        };
     }
     let saved = m.save();
     let image = m.core.image;
@@ -193,14 +198,19 @@ fn replace_frame<'m>(m: &mut Machine<'m, '_>, rest: &'m [Step], gas: i64) -> Rep
         Some(image) => image.as_any().downcast_ref::<Interpreted>(),
         None => return Replaced::No,
     };
-    let remaining = gas + rest.len() as i64;
+    let mut remaining = gas + rest.len() as i64;
     let Some(image) = image else {
         m.trap(TrapKind::Unsupported, rest, gas);
         return Replaced::Trap;
     };
     if remaining < 0 {
-        m.trap(TrapKind::BudgetExhausted, rest, gas);
-        return Replaced::Trap;
+        remaining = match m.core.allowance.refill(remaining) {
+            Ok(remaining) => remaining,
+            Err(kind) => {
+                m.trap(kind, rest, gas);
+                return Replaced::Trap;
+            }
+        };
     }
     m.core.tail_calls += 1;
     m.core.pop_frame();

@@ -19,10 +19,13 @@ fn jump_to<'m, B: Backend>(
     let Some(to) = m.steps.get(step.target as usize..) else {
         return m.trap(TrapKind::BadPc, rest, gas);
     };
-    let remaining = gas + rest.len() as i64;
+    let mut remaining = gas + rest.len() as i64;
     // Backwards (or to itself) is where the target has more steps behind it.
     if remaining < 0 && to.len() > rest.len() {
-        return m.trap(TrapKind::BudgetExhausted, rest, gas);
+        remaining = match m.core.allowance.refill(remaining) {
+            Ok(remaining) => remaining,
+            Err(kind) => return m.trap(kind, rest, gas),
+        };
     }
     B::next(m, to, remaining - to.len() as i64)
 }

@@ -1,6 +1,7 @@
 //! What handlers work on.
 
 use super::Interpreted;
+use super::allowance::Allowance;
 use super::backend;
 use super::step::{RegIndex, Step, Stop};
 use crate::call::{Guest, GuestCall};
@@ -30,6 +31,7 @@ pub(super) struct Core<'m> {
     pub(super) tail_calls: u32,
     /// Budget left at the last exit, call or trap.
     pub(super) remaining: i64,
+    pub(super) allowance: Allowance,
     trap: Option<Trap>,
     /// The program that trapped.
     pub(super) trapped_in: Option<&'m Interpreted>,
@@ -42,7 +44,7 @@ impl<'m> Core<'m> {
         stack: &'m Region,
         windows: &'m mut Windows,
         image: &'m Interpreted,
-        budget: i64,
+        allowance: Allowance,
     ) -> Self {
         Self {
             world,
@@ -54,7 +56,8 @@ impl<'m> Core<'m> {
             image,
             frames: 0,
             tail_calls: 0,
-            remaining: budget,
+            remaining: allowance.granted(),
+            allowance,
             trap: None,
             trapped_in: None,
         }
@@ -183,7 +186,8 @@ impl Guest for Core<'_> {
             return Err(Trap::new(TrapKind::BadCallTarget, cx.pc).with_info(func));
         };
         if self.remaining < 0 {
-            return Err(Trap::new(TrapKind::BudgetExhausted, cx.pc));
+            let refilled = self.allowance.refill(self.remaining);
+            self.remaining = refilled.map_err(|kind| Trap::new(kind, cx.pc))?;
         }
         if self.frames as usize >= MAX_CALL_FRAMES {
             return Err(Trap::new(TrapKind::CallDepth, cx.pc));

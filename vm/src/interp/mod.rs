@@ -27,6 +27,7 @@
 //! others are tried, then the region table. Windows are forgotten when the cage's epoch moves.
 //! Verified code is executed with the same checks: they cost a few percent here.
 
+mod allowance;
 mod alu;
 mod backend;
 mod call;
@@ -46,6 +47,7 @@ mod tests;
 use crate::code::Code;
 use crate::engine::{Call, CompileError, Engine, Image, Thread};
 use crate::run::Outcome;
+use allowance::Allowance;
 use backend::{Backend, Looped, Threaded};
 use machine::Core;
 use std::any::Any;
@@ -99,13 +101,13 @@ impl Image for Interpreted {
     }
 
     fn call(&self, thread: &mut Thread, call: Call<'_>) -> Outcome {
-        let budget = i64::try_from(thread.budget).unwrap_or(i64::MAX);
+        let allowance = Allowance::new(thread.budget, thread.deadline);
         thread.trapped_in = None;
         let cpu = thread.cpu;
         let (stack, windows) = thread.memory();
-        let mut core = Core::new(call.world, cpu, stack, windows, self, budget);
+        let mut core = Core::new(call.world, cpu, stack, windows, self, allowance);
         let r0 = core.enter(call.state, call.func, &call.args);
-        let insns = budget.wrapping_sub(core.remaining).cast_unsigned();
+        let insns = core.allowance.granted().wrapping_sub(core.remaining).cast_unsigned();
         let Some(r0) = r0 else {
             let (trap, image) = (core.trap(), core.trapped_in.unwrap_or(self));
             thread.trapped_in = Some(Arc::clone(&image.code));
