@@ -8,7 +8,9 @@ use ubpf::Engine;
 use ubpf::abi::Errno;
 use ubpf::abi::object::Object;
 use ubpf_conformance::differential::{Difference, compare};
-use ubpf_conformance::emulated::{EmulatedMachine, engine_like_this_machine};
+use ubpf_conformance::emulated::{
+    EmulatedMachine, builder_like_this_machine, engine_like_this_machine,
+};
 use ubpf_conformance::kernel::{KernelMachine, pin_to_cpu_0};
 use ubpf_conformance::machine::{Contents, Machine, Records, RunError, RunResult, Stimulus};
 use ubpf_conformance::{objects, packets, skip_without_kernel, stimuli};
@@ -18,6 +20,44 @@ fn object(engine: &Engine, name: &str) -> Arc<Object> {
     let path = objects::suite_dir("helpers").join(format!("{name}.bpf.o"));
     let bytes = std::fs::read(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
     engine.load(&bytes).expect("the probes load")
+}
+
+/// Inputs on which a verified program is compared as well.
+const VERIFIED_INPUTS: usize = 40;
+
+/// Engines that run verified programs: one that holds what was proved against what happens, and one
+/// that trusts it and compiles.
+fn trusting() -> Vec<Engine> {
+    let builder = builder_like_this_machine().expect("the kernel's types can be read");
+    let compiled = ubpf::Jit::new().ok().map(|jit| builder.clone().executor(Arc::new(jit)));
+    let builders = [Some(builder.clone().check_facts()), compiled];
+    builders.into_iter().flatten().map(|builder| builder.build()).collect()
+}
+
+/// Runs a program, verified, on some of what its type is given; the differences. Programs that use
+/// what the verifier does not model are left out.
+fn verified(engine: &Engine, object: &Arc<Object>, entry: &str) -> Vec<String> {
+    let mut ubpf = match EmulatedMachine::create_verified(engine, object, entry) {
+        Ok(Ok(machine)) => machine,
+        Ok(Err(rejection)) if rejection.is_unsupported() => return Vec::new(),
+        Ok(Err(rejection)) => return vec![format!("{entry}: refused: {rejection}")],
+        Err(error) => return vec![format!("{entry}: {error}")],
+    };
+    let unobserved = unobserved(object);
+    let mut kernel = KernelMachine::create(object, entry).expect("it could be created before");
+    let inputs = stimuli::of_type(kernel.prog_type());
+    for input in inputs.iter().take(VERIFIED_INPUTS) {
+        if let Err(difference) = compare(&mut kernel, &mut ubpf, input, &unobserved) {
+            return vec![format!("{entry}, verified, on {}: {difference}", input.name)];
+        }
+    }
+    Vec::new()
+}
+
+/// Maps that are not compared: sections of their own hold locks, and lists of addresses.
+fn unobserved(object: &Object) -> Vec<String> {
+    let named = object.maps.iter().map(|map| map.name.clone());
+    named.filter(|name| name.starts_with(".bss.")).collect()
 }
 
 /// A program on the kernel and on ubpf.
@@ -33,9 +73,7 @@ fn machines(
 
 /// Runs a program on everything its type is given; the differences by input.
 fn of_program(engine: &Engine, object: &Arc<Object>, entry: &str) -> BTreeMap<String, Difference> {
-    // Sections of their own hold what cannot be compared: locks, and lists of addresses.
-    let named = object.maps.iter().map(|map| map.name.clone());
-    let unobserved: Vec<_> = named.filter(|name| name.starts_with(".bss.")).collect();
+    let unobserved = unobserved(object);
     let mut found = BTreeMap::new();
     let (mut kernel, mut ubpf) = machines(engine, object, entry);
     for input in stimuli::of_type(kernel.prog_type()) {
@@ -52,6 +90,7 @@ fn differences(name: &str) -> Vec<String> {
     pin_to_cpu_0().expect("this thread may run on CPU 0");
     let engine = engine_like_this_machine().expect("the kernel's types can be read");
     let object = object(&engine, name);
+    let trusting = trusting();
     let mut found = Vec::new();
     for (_, function) in object.programs() {
         let entry = function.name.as_str();
@@ -65,6 +104,9 @@ fn differences(name: &str) -> Vec<String> {
             .iter()
             .map(|(input, difference)| format!("{name}/{entry} on {input}: {difference}"));
         found.extend(differs);
+        for engine in &trusting {
+            found.extend(verified(engine, &object, entry));
+        }
     }
     found
 }

@@ -10,12 +10,12 @@ use crate::env;
 use crate::env::socket::{AF_INET, AF_INET6, TCP, UDP};
 use crate::prog_types::sk_lookup::LookupRun;
 use core::net::{IpAddr, SocketAddr};
-use ubpf_abi::helper::Arg;
+use ubpf_abi::helper::{Arg, Variant};
 use ubpf_abi::{Errno, Trap};
 use ubpf_vm::call::arg::ArgShape;
 use ubpf_vm::call::{
     Acquired, ArgReader, BtfObject, BtfStruct, CallCx, CtxArg, Fail, HelperArg, MemRead, Released,
-    Sock, SockCommon,
+    Sock, SockCommon, args_of,
 };
 use ubpf_vm::helper;
 use ubpf_vm::mem::GuestAddr;
@@ -36,7 +36,10 @@ pub const ALL: &[HelperDef] = &[
         "Finds the TCP socket of a connection, in whatever state it is.",
         groups: &[TC, XDP, CGROUP_SKB, SK_SKB, CGROUP_SOCK_ADDR], packet_access: true),
     helper!(124 sk_assign, since 5.7,
-        "Makes a socket receive the packet.", groups: &[TC, SK_LOOKUP]),
+    "Makes a socket receive the packet.", groups: &[TC],
+    variants: &[Variant {
+        groups: &[SK_LOOKUP], args: args_of::<(CtxArg, Option<SockCommon>, u64)>(),
+    }]),
     helper!(136 skc_to_tcp6_sock, since 5.9,
         "The socket as a TCP over IPv6 one, where it is.", groups: &[NET, TRACING_BTF]),
     helper!(137 skc_to_tcp_sock, since 5.9,
