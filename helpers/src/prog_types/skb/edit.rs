@@ -410,8 +410,11 @@ impl Skb {
         self.packet.show_front(by).ok_or(Errno::ENOMEM)
     }
 
+    /// Gives up segments where there are some to be made.
     const fn reset_gso(&mut self) {
-        self.gso = super::Gso { size: 0, segs: 0 };
+        if self.gso.size != 0 {
+            self.gso = super::Gso { size: 0, segs: 0 };
+        }
     }
 
     fn reset_unnecessary(&mut self) {
