@@ -116,8 +116,8 @@ fn clone_redirect(cx: &mut CallCx<'_>, _: CtxArg, ifindex: u32, flags: u64) -> R
     }
     let env = env::of(cx.world);
     let skb = skb(cx)?;
-    if skb.gso_size() != 0 {
-        // Segments that test-run makes have no type, and the kernel lets none out.
+    if skb.has_untyped_segments() {
+        // The kernel lets none out.
         return Err(Errno::EBADMSG.into());
     }
     let device = env.device(ifindex).ok_or(Errno::EINVAL)?;
@@ -128,7 +128,12 @@ fn clone_redirect(cx: &mut CallCx<'_>, _: CtxArg, ifindex: u32, flags: u64) -> R
         let fits = device.up && skb.len() <= device.max_frame().saturating_add(VLAN_HLEN);
         return Ok(if fits { 0 } else { NET_RX_DROP });
     }
-    if device.up { Ok(0) } else { Err(Errno::ENETDOWN.into()) }
+    match device.up {
+        // Headers that were made room for and not written cannot be cut into segments.
+        true if skb.gso_size() != 0 => Err(Errno::ENOMEM.into()),
+        true => Ok(0),
+        false => Err(Errno::ENETDOWN.into()),
+    }
 }
 
 /// Nothing assigns class ids here.

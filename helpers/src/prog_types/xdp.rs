@@ -279,13 +279,16 @@ impl XdpRun {
     /// Moves the metadata's start, as `bpf_xdp_adjust_meta` does.
     ///
     /// # Errors
-    /// `EINVAL` past the headroom or into the packet, `EACCES` for a size that is no multiple of 4.
+    /// `EINVAL` past the headroom or into the packet, `EACCES` for a size that is no multiple of 4 or
+    /// above 255.
     pub fn adjust_meta(&mut self, by: i32) -> Result<(), Errno> {
         let meta = self.linear.headroom().checked_add_signed(by).ok_or(Errno::EINVAL)?;
         if meta < XDP_FRAME_BYTES || meta > self.linear.data_off() {
             return Err(Errno::EINVAL);
         }
-        if !(self.linear.data_off() - meta).is_multiple_of(4) {
+        // The socket buffer that a frame becomes counts them in a byte.
+        let meta_len = self.linear.data_off() - meta;
+        if !meta_len.is_multiple_of(4) || meta_len > u8::MAX.into() {
             return Err(Errno::EACCES);
         }
         self.linear.move_meta(by).ok_or(Errno::EINVAL)?;

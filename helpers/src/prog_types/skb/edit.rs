@@ -265,6 +265,8 @@ impl Skb {
         }
         self.protocol = to;
         self.hash = None;
+        // Segments' headers must be looked at anew, which is a kind of its own.
+        self.gso.typed = self.gso.size != 0;
         self.show();
         Ok(())
     }
@@ -413,7 +415,7 @@ impl Skb {
     /// Gives up segments where there are some to be made.
     const fn reset_gso(&mut self) {
         if self.gso.size != 0 {
-            self.gso = super::Gso { size: 0, segs: 0 };
+            self.gso = super::Gso { size: 0, segs: 0, typed: false };
         }
     }
 

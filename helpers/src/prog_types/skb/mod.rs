@@ -100,6 +100,8 @@ pub struct Skb {
 struct Gso {
     size: u16,
     segs: u16,
+    /// It is known of what kind they are, or that this must be found out.
+    typed: bool,
 }
 
 impl Skb {
@@ -211,6 +213,12 @@ impl Skb {
     #[must_use]
     pub const fn gso_size(&self) -> u16 {
         self.gso.size
+    }
+
+    /// Whether it has segments of which nobody knows the kind, as test-run makes them.
+    #[must_use]
+    pub const fn has_untyped_segments(&self) -> bool {
+        self.gso.size != 0 && !self.gso.typed
     }
 
     /// Bytes that precede the network header in the packet; negative when it lies before.

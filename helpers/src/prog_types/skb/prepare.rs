@@ -96,7 +96,11 @@ pub fn prepare(
         verify_checksum,
         encapsulated: false,
         hash: None,
-        gso: Gso { size: given.field(Field::GsoSize) as u16, segs: given.gso_segs()? },
+        gso: Gso {
+            size: given.field(Field::GsoSize) as u16,
+            segs: given.gso_segs()?,
+            typed: false,
+        },
         tstamp_type: 0,
         cookie: None,
         tunnel: None,
