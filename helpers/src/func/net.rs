@@ -10,14 +10,15 @@ use crate::env::socket::LISTEN;
 use crate::env::{self, Redirect};
 use crate::prog_types::skb::Skb;
 use crate::prog_types::xdp::XdpRun;
-use ubpf_abi::helper::Variant;
+use ubpf_abi::helper::{Arg, Variant};
 use ubpf_abi::{Errno, Trap, TrapKind};
-use ubpf_vm::call::arg::ReadsWrites;
-use ubpf_vm::call::args_of;
+use ubpf_vm::call::arg::{ArgShape, ReadsWrites};
 use ubpf_vm::call::{
     Aligned, CallCx, CtxArg, Fail, FixedMem, MemReadOrEmpty, Sock, SockCommon, TcpSock,
 };
+use ubpf_vm::call::{ArgReader, HelperArg, args_of};
 use ubpf_vm::helper;
+use ubpf_vm::mem::GuestAddr;
 use ubpf_vm::registry::HelperDef;
 
 /// Helpers of this topic.
@@ -150,12 +151,35 @@ fn skb_cgroup_classid(_: &mut CallCx<'_>, _: CtxArg) -> u32 {
     0
 }
 
-fn get_socket_cookie(cx: &mut CallCx<'_>, _: CtxArg) -> Result<u64, Trap> {
+/// Whose cookie is asked for: the context's socket's, or in some types that of any socket.
+#[derive(Clone, Copy, Debug)]
+struct Whose(u64);
+
+impl ArgShape for Whose {
+    const ARG: Arg = CtxArg::ARG;
+}
+
+impl HelperArg<'_> for Whose {
+    fn read(regs: &mut ArgReader<'_, '_>) -> Result<Self, Trap> {
+        Ok(Self(regs.take()))
+    }
+}
+
+fn get_socket_cookie(cx: &mut CallCx<'_>, Whose(whose): Whose) -> u64 {
     let env = env::of(cx.world);
-    let skb = skb(cx)?;
+    let sockets = env.sockets();
+    let addr = u32::try_from(whose).ok().map(GuestAddr);
+    if let Some(id) = addr.and_then(|addr| sockets.at(addr)) {
+        return sockets.cookie(id);
+    }
+    let Some(skb) = cx.run.as_any_mut().downcast_mut::<Skb>() else {
+        // The socket of other contexts is the first one that there is.
+        let first = sockets.first().filter(|_| whose != 0);
+        return first.map_or(0, |id| sockets.cookie(id));
+    };
     let cookie = skb.cookie().unwrap_or_else(|| env.next_socket_cookie());
     skb.set_cookie(cookie);
-    Ok(cookie)
+    cookie
 }
 
 /// Sockets that test-run makes belong to root.
