@@ -16,6 +16,7 @@ use crate::domain::{Bounds, Tnum};
 use crate::explore::Stats;
 use crate::state::stack::{Byte, Slot};
 use crate::state::{Frame, IterState, Number, Object, Pointer, PtrTo, Reg, State};
+use crate::trail::{FramePlaces, Places};
 use crate::transfer::Trace;
 use std::fmt::{self, Write};
 use ubpf_abi::helper::{DynptrKind, HelperId};
@@ -41,8 +42,7 @@ impl Log {
 
     /// A path begins at `to`, where an instruction at `from` forked.
     pub(crate) fn fork(&mut self, cx: &Cx<'_>, from: Pc, to: Pc, state: &State) {
-        let all = Shown { regs: RegSet::ALL, slots: u64::MAX };
-        let shown = StateText { cx, state, shown: all };
+        let shown = StateText::of(cx, state, Shown::ALL);
         self.line(format_args!("\nfrom {from} to {to}:{shown}"));
     }
 
@@ -55,7 +55,7 @@ impl Log {
         }
         if let Some((state, trace)) = after {
             let shown = Shown { regs: trace.shown, slots: trace.shown_slots };
-            let known = StateText { cx, state, shown }.to_string();
+            let known = StateText::of(cx, state, shown).to_string();
             if !known.is_empty() {
                 let len = line.len() + 1;
                 let column = STATE_COLUMN.max(len + STATE_STEP / 2).next_multiple_of(STATE_STEP);
@@ -67,8 +67,54 @@ impl Log {
     }
 
     /// A path ends because what follows is known to be safe.
-    pub(crate) fn safe(&mut self, pc: Pc) {
-        self.line(format_args!("{pc}: safe"));
+    pub(crate) fn safe(&mut self, from: Option<Pc>, pc: Pc) {
+        match from {
+            Some(from) => self.line(format_args!("\nfrom {from} to {pc}: safe")),
+            None => self.line(format_args!("{pc}: safe")),
+        }
+    }
+
+    /// Numbers of a kept state matter, and so they do for the state that it stands for.
+    pub(crate) fn propagates(&mut self, precise: &Places) {
+        for (depth, places) in precise.frames.iter().enumerate().rev() {
+            let regs = places.regs.iter().map(|r| format!("r{}", r.number()));
+            let slots = (0..u64::BITS).filter(|n| places.slots & 1 << n != 0);
+            let all: Vec<_> = regs.chain(slots.map(|n| format!("fp-{}", 8 * (n + 1)))).collect();
+            if !all.is_empty() {
+                self.line(format_args!("frame {depth}: propagating {}", all.join(",")));
+            }
+        }
+    }
+
+    /// Walking back begins in the stretch of a path between two kept states.
+    pub(crate) fn back_from(&mut self, depth: usize, last: Pc, first: Pc, later: Option<Pc>) {
+        let later = later.map_or(-1, |pc| i64::from(pc.0));
+        let range = format_args!("last_idx {last} first_idx {first} subseq_idx {later} ");
+        self.line(format_args!("mark_precise: frame{depth}: {range}"));
+    }
+
+    /// Walking back comes to an instruction, with these places wanted behind it.
+    pub(crate) fn back_over(&mut self, cx: &Cx<'_>, depth: usize, wanted: FramePlaces, pc: Pc) {
+        let mut line = format!("mark_precise: frame{depth}: {} before {pc}: ", PlacesText(wanted));
+        if let Some(insn) = cx.text.insn(pc) {
+            let text = Disassembler::new().opcodes(true).names(HelperNames);
+            let _ = write!(line, "{}", text.insn(&insn));
+        }
+        self.line(format_args!("{line}"));
+    }
+
+    /// Walking back comes to a kept state, in which these places are marked now.
+    pub(crate) fn back_at(
+        &mut self,
+        cx: &Cx<'_>,
+        depth: usize,
+        marked: FramePlaces,
+        (state, precise): (&State, &Places),
+    ) {
+        let shown =
+            StateText { depth, precise: Some(precise), ..StateText::of(cx, state, Shown::ALL) };
+        let places = PlacesText(marked);
+        self.line(format_args!("mark_precise: frame{depth}: parent state {places}: {shown}"));
     }
 
     /// Why the program is refused.
@@ -95,6 +141,18 @@ impl Names for HelperNames {
     }
 }
 
+/// Places in the form of the lines about walking back.
+struct PlacesText(FramePlaces);
+
+impl fmt::Display for PlacesText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let regs: Vec<_> = self.0.regs.iter().map(|r| format!("r{}", r.number())).collect();
+        let slots = (0..u64::BITS).filter(|n| self.0.slots & 1 << n != 0);
+        let slots: Vec<_> = slots.map(|n| format!("-{}", 8 * (n + 1))).collect();
+        write!(f, "regs={} stack={}", regs.join(","), slots.join(","))
+    }
+}
+
 /// Which registers and stack slots are printed.
 #[derive(Clone, Copy)]
 struct Shown {
@@ -102,23 +160,41 @@ struct Shown {
     slots: u64,
 }
 
+impl Shown {
+    const ALL: Self = Self { regs: RegSet::ALL, slots: u64::MAX };
+}
+
 struct StateText<'a> {
     cx: &'a Cx<'a>,
     state: &'a State,
+    /// Which frame.
+    depth: usize,
     shown: Shown,
+    /// Numbers that are known to matter.
+    precise: Option<&'a Places>,
+}
+
+impl<'a> StateText<'a> {
+    /// The running frame.
+    fn of(cx: &'a Cx<'a>, state: &'a State, shown: Shown) -> Self {
+        Self { cx, state, depth: state.depth() - 1, shown, precise: None }
+    }
 }
 
 impl fmt::Display for StateText<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let frame = self.state.frame();
-        let depth = self.state.depth() - 1;
+        let depth = self.depth;
+        let Some(frame) = self.state.frames().get(depth) else { return Ok(()) };
+        let precise = self.precise.map(|places| places.frame(depth)).unwrap_or_default();
+        let mark = |precise| if precise { "P" } else { "" };
         if depth > 0 && !self.is_empty(frame) {
             write!(f, " frame{depth}:")?;
         }
         for reg in Name::all().filter(|&r| self.shown.regs.contains(r)) {
             let value = &frame.regs[reg.index()];
             if *value != Reg::Uninit {
-                write!(f, " R{}={}", reg.number(), RegText { cx: self.cx, depth, value })?;
+                let value = RegText { cx: self.cx, depth, value };
+                write!(f, " R{}={}{value}", reg.number(), mark(precise.regs.contains(reg)))?;
             }
         }
         for (n, slot) in frame.stack.slots().iter().enumerate() {
@@ -134,10 +210,12 @@ impl fmt::Display for StateText<'_> {
             }
             write!(f, " fp{off}={}", bytes_text(slot))?;
             if slot.spill_bytes() > 0 {
-                write!(f, "{}", RegText { cx: self.cx, depth, value: &slot.reg })?;
+                let value = RegText { cx: self.cx, depth, value: &slot.reg };
+                write!(f, "{}{value}", mark(precise.slots & 1 << n != 0))?;
             }
         }
-        Ok(())
+        let callback = frame.callback.is_some() && (frame.return_to.is_some());
+        if callback && !self.is_empty(frame) { f.write_str(" cb") } else { Ok(()) }
     }
 }
 
@@ -230,7 +308,7 @@ fn fmt_number(f: &mut fmt::Formatter<'_>, n: &Number) -> fmt::Result {
     if let Some(link) = n.link {
         list.item(format_args!("id={}", link.id.0))?;
         if let Some(delta) = link.delta {
-            write!(list.f, "{delta:+}")?;
+            write!(list.f, "{:+}", delta.by)?;
         }
     }
     ranges(&mut list, &n.value)?;

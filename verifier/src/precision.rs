@@ -7,10 +7,11 @@
 
 use crate::cx::Cx;
 use crate::explore::kept::Kept;
+use crate::log::Log;
 use crate::state::{Reg, State};
 use crate::trail::{CheckpointId, FramePlaces, Note, Places, SegmentId, Trail, TrailStep};
 use ubpf_abi::limits::MAX_CALL_FRAMES;
-use ubpf_isa::{CallTarget, Insn, Operand, Reg as Name, RegSet};
+use ubpf_isa::{CallTarget, Insn, Operand, Pc, Reg as Name, RegSet};
 
 /// Numbers of a state that decided about something.
 #[derive(Clone, Copy, Debug)]
@@ -49,48 +50,80 @@ impl Wanted {
     }
 }
 
-/// Marks what is wanted of the state at the end of `segment`, and everything it was computed
-/// from; whether that marked anything new.
-pub fn mark(
-    cx: &Cx<'_>,
-    trail: &Trail,
-    kept: &mut Kept,
-    segment: SegmentId,
-    wanted: &Wanted,
-) -> bool {
-    if wanted.is_empty() {
-        return false;
-    }
-    let mut back = Back { cx, trail, frames: wanted.frames, top: wanted.depth };
-    let mut found = false;
-    let mut later = None;
-    let mut at = Some(segment);
-    while let Some(id) = at {
-        let (steps, checkpoint, parent) = trail.segment(id);
-        for step in steps.iter().rev() {
-            if back.undo(step, later).is_err() {
-                mark_all(trail, kept, segment);
-                return found;
-            }
-            if back.is_empty() {
-                return found;
-            }
-            later = Some(step);
+/// What walking back needs to know of the walk.
+pub struct Marking<'a> {
+    /// What does not change.
+    pub cx: &'a Cx<'a>,
+    /// How the walk got there.
+    pub trail: &'a Trail,
+    /// The kept states.
+    pub kept: &'a mut Kept,
+    /// Where to tell of it.
+    pub log: Option<&'a mut Log>,
+}
+
+impl Marking<'_> {
+    /// Marks what is wanted of the state at the end of `segment`, before the instruction at `pc`,
+    /// and everything it was computed from; whether that marked anything new.
+    pub fn mark(&mut self, segment: SegmentId, pc: Pc, wanted: &Wanted) -> bool {
+        if wanted.is_empty() {
+            return false;
         }
-        if let Some(kept) = checkpoint.and_then(|id| kept.get_mut(id)) {
-            found |= back.mark_checkpoint(&kept.state, &mut kept.precise);
-            if back.is_empty() {
-                return found;
+        let (cx, trail) = (self.cx, self.trail);
+        let mut back = Back { cx, trail, frames: wanted.frames, top: wanted.depth };
+        let mut found = false;
+        let mut later = pc;
+        let mut at = Some(segment);
+        self.tell_stretch(&back, segment, pc, None);
+        while let Some(id) = at {
+            let (steps, checkpoint, parent) = trail.segment(id);
+            for step in steps.iter().rev() {
+                if let Some(log) = &mut self.log {
+                    log.back_over(cx, back.top, back.frames[back.top], step.pc);
+                }
+                if back.undo(step, later).is_err() {
+                    mark_all(trail, self.kept, segment);
+                    return found;
+                }
+                if back.is_empty() {
+                    return found;
+                }
+                later = step.pc;
             }
+            if let Some(kept) = checkpoint.and_then(|id| self.kept.get_mut(id)) {
+                found |= back.mark_checkpoint(&kept.state, &mut kept.precise);
+                if let Some(log) = &mut self.log {
+                    for depth in (0..=back.top).rev() {
+                        let state = (&kept.state, &kept.precise);
+                        log.back_at(cx, depth, back.frames[depth], state);
+                    }
+                }
+                if back.is_empty() {
+                    return found;
+                }
+                if let Some(parent) = parent
+                    && let Some(last) = trail.last_step(parent)
+                {
+                    let first = self.kept.get(checkpoint.unwrap_or(CheckpointId(0))).map(|k| k.pc);
+                    self.tell_stretch(&back, parent, last.pc, first);
+                }
+            }
+            at = parent;
         }
-        at = parent;
+        // Arguments of a function that is verified on its own come from nowhere.
+        let arguments = back.top == 0 && back.frames[0].slots == 0;
+        if !(arguments && (back.frames[0].regs - RegSet::ARGS) == RegSet::EMPTY) {
+            mark_all(trail, self.kept, segment);
+        }
+        found
     }
-    // Arguments of a function that is verified on its own come from nowhere.
-    let arguments = back.top == 0 && back.frames[0].slots == 0;
-    if !(arguments && (back.frames[0].regs - RegSet::ARGS) == RegSet::EMPTY) {
-        mark_all(trail, kept, segment);
+
+    fn tell_stretch(&mut self, back: &Back<'_>, segment: SegmentId, last: Pc, later: Option<Pc>) {
+        let Some(log) = &mut self.log else { return };
+        let start = checkpoints(self.trail, segment).next().and_then(|id| self.kept.get(id));
+        let first = start.map_or(Pc(0), |kept| kept.pc);
+        log.back_from(back.top, last, first, later);
     }
-    found
 }
 
 /// Marks all numbers of all checkpoints on the path.
@@ -142,9 +175,9 @@ impl Back<'_> {
         self.frames[self.top].regs.contains(reg)
     }
 
-    /// From what is wanted after the step to what is wanted before it. `later` is the step after
-    /// it, if there was one.
-    fn undo(&mut self, step: &TrailStep, later: Option<&TrailStep>) -> Result<(), Lost> {
+    /// From what is wanted after the step to what is wanted before it. `later` is the instruction
+    /// that comes after it.
+    fn undo(&mut self, step: &TrailStep, later: Pc) -> Result<(), Lost> {
         let Some(insn) = self.cx.text.insn(step.pc) else { return Ok(()) };
         self.follow_frames(&insn, step, later);
         self.spread(step);
@@ -154,12 +187,12 @@ impl Back<'_> {
     }
 
     /// Goes into the frame that the step ran in.
-    fn follow_frames(&mut self, insn: &Insn, step: &TrailStep, later: Option<&TrailStep>) {
+    fn follow_frames(&mut self, insn: &Insn, step: &TrailStep, later: Pc) {
         let depth = usize::from(step.depth).min(MAX_CALL_FRAMES - 1);
         if depth > self.top {
             // Back over a return: a result comes from the callee, unless a helper was the caller
             // or a tail call took its place.
-            let again = later.is_some_and(|later| self.cx.cfg.calls_back(later.pc));
+            let again = self.cx.cfg.calls_back(later);
             let caller = self.top();
             let result = caller.regs & RegSet::of(Name::R0);
             caller.regs = caller.regs - if again { RegSet::CALLER_SAVED } else { result };

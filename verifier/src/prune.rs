@@ -84,11 +84,11 @@ impl Ids {
         true
     }
 
-    /// A new number without ties plays no part yet that another may play.
-    fn without(&mut self, old: Option<u32>, new: Option<u32>) -> bool {
+    /// The same, where a new number without ties plays a part of its own.
+    fn without(&mut self, old: u32, new: Option<u32>) -> bool {
         // Ids count from 1, and never get so far.
         let fresh = u32::MAX - self.0.len() as u32;
-        self.correspond(old.unwrap_or(fresh), new.unwrap_or(fresh))
+        self.correspond(old, new.unwrap_or(fresh))
     }
 }
 
@@ -147,7 +147,7 @@ impl<'a> Compare<'a> {
     }
 
     fn numbers(&mut self, old: &Number, new: &Number, precise: bool) -> bool {
-        let id = |n: &Number| n.link.map(|l| l.id.0 | u32::from(l.delta.is_some()) << 31);
+        let id = |n: &Number| n.link.map(|l| l.id.0);
         let delta = |n: &Number| n.link.and_then(|l: Link| l.delta);
         if self.likeness == Likeness::Same {
             return old.value == new.value
@@ -159,9 +159,9 @@ impl<'a> Compare<'a> {
         if self.likeness == Likeness::Covered && !precise {
             return true;
         }
-        delta(old) == delta(new)
-            && old.value.includes(&new.value)
-            && self.ids.without(id(old), id(new))
+        // A new number may be tied to others where the old one was not: that says only more.
+        old.value.includes(&new.value)
+            && id(old).is_none_or(|a| delta(old) == delta(new) && self.ids.without(a, id(new)))
     }
 
     fn pointers(&mut self, old: &Pointer, new: &Pointer) -> bool {
@@ -219,7 +219,7 @@ impl<'a> Compare<'a> {
     }
 
     fn slots(&mut self, old: &Slot, new: Option<&Slot>, precise: bool) -> bool {
-        if self.likeness == Likeness::Same && new.is_none_or(|new| new.bytes != old.bytes) {
+        if self.likeness != Likeness::Covered && new.is_none_or(|new| new.bytes != old.bytes) {
             return false;
         }
         // With privileges memory of which nothing is known may as well never have been written.

@@ -10,6 +10,7 @@ use crate::pointers::Pointers;
 use crate::prototype;
 use crate::reason::{CallReason, Rejection};
 use crate::text::Text;
+use std::collections::BTreeMap;
 use ubpf_abi::kfunc::KfuncSpecial;
 use ubpf_abi::limits::{MAX_CALL_FRAMES, STACK_BYTES, TAIL_CALL_STACK_BYTES};
 use ubpf_abi::map::MapOp;
@@ -27,6 +28,8 @@ const PRIVATE_STACK_MIN: u32 = 64;
 #[derive(Debug, Default)]
 pub struct Found {
     each: Vec<Subprog>,
+    /// Calls of `bpf_loop`, with what they call; `None` where they cannot be inlined.
+    inlined: BTreeMap<Pc, Option<SubprogId>>,
     /// Of each instruction.
     pub seen: Seen,
     /// What each instruction accesses memory through.
@@ -51,6 +54,7 @@ impl Found {
     #[must_use]
     pub fn new(text: &Text) -> Self {
         Self {
+            inlined: BTreeMap::new(),
             each: vec![Subprog::default(); text.subprogs()],
             seen: Seen::new(text.len()),
             pointers: Pointers::default(),
@@ -97,6 +101,21 @@ impl Found {
         if let Some(s) = self.at(id) {
             s.called_back = true;
         }
+    }
+
+    /// Whether the kernel still means to inline the `bpf_loop` at `pc`, which is about to call
+    /// `subprog`: so far it called no other, and the flags were zero. If they are, that is noted
+    /// as what decided.
+    pub fn may_inline(&mut self, pc: Pc, subprog: SubprogId) -> bool {
+        let callee = self.inlined.entry(pc).or_insert(Some(subprog));
+        let before = callee.is_some();
+        *callee = callee.filter(|known| *known == subprog);
+        before
+    }
+
+    /// The flags of the `bpf_loop` at `pc` were not zero.
+    pub fn forbid_inline(&mut self, pc: Pc) {
+        self.inlined.insert(pc, None);
     }
 
     /// The next global subprogram after `from` that is called and was not verified; it counts as

@@ -159,6 +159,20 @@ impl Trail {
         (&self.steps[s.start as usize..s.end as usize], s.checkpoint, s.parent)
     }
 
+    /// The last step up to the end of the segment.
+    #[must_use]
+    pub fn last_step(&self, id: SegmentId) -> Option<&TrailStep> {
+        let mut at = Some(id);
+        while let Some(id) = at {
+            let (steps, _, parent) = self.segment(id);
+            if let Some(last) = steps.last() {
+                return Some(last);
+            }
+            at = parent;
+        }
+        None
+    }
+
     /// How much there is now.
     #[must_use]
     pub const fn mark(&self) -> TrailMark {

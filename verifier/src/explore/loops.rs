@@ -5,11 +5,10 @@
 //! ways from the state that entered the loop are walked, what mattered goes along the back edges
 //! until nothing is new.
 
-use super::kept::Kept;
 use crate::cx::Cx;
-use crate::precision::{self, Wanted};
+use crate::precision::{self, Marking, Wanted};
 use crate::state::State;
-use crate::trail::{CheckpointId, SegmentId, Trail};
+use crate::trail::{CheckpointId, SegmentId};
 use std::collections::HashMap;
 use ubpf_isa::Pc;
 
@@ -116,19 +115,22 @@ impl Loops {
 }
 
 /// What mattered goes along the back edges, newest first, until nothing is new.
-pub fn go_along(cx: &Cx<'_>, trail: &Trail, kept: &mut Kept, edges: &[BackEdge]) {
+pub fn go_along(marking: &mut Marking<'_>, edges: &[BackEdge]) {
     for round in 0.. {
         if round == MAX_ROUNDS {
             for edge in edges {
-                precision::mark_all(trail, kept, edge.segment);
+                precision::mark_all(marking.trail, marking.kept, edge.segment);
             }
             return;
         }
         let mut found = false;
         for edge in edges.iter().rev() {
-            let Some(like) = kept.get(edge.like) else { continue };
-            let wanted = Wanted::all(edge.depth, &like.precise);
-            found |= precision::mark(cx, trail, kept, edge.segment, &wanted);
+            let Some(like) = marking.kept.get(edge.like) else { continue };
+            let (pc, wanted) = (like.pc, Wanted::all(edge.depth, &like.precise));
+            if let Some(log) = &mut marking.log {
+                log.propagates(&like.precise);
+            }
+            found |= marking.mark(edge.segment, pc, &wanted);
         }
         if !found {
             return;

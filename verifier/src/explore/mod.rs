@@ -9,7 +9,7 @@ use crate::cx::Cx;
 use crate::facts::{self, Beliefs};
 use crate::liveness::{Chain, LiveStack};
 use crate::log::Log;
-use crate::precision::{self, Wanted};
+use crate::precision::{Marking, Wanted};
 use crate::prototype::{self, ArgType};
 use crate::prune::{self, Likeness, stands_for};
 use crate::reason::{ProtoReason, Reason, Rejection, ValueReason};
@@ -57,7 +57,7 @@ impl fmt::Display for Stats {
 
 /// A path that is walked, or waits to be.
 struct Path {
-    /// The jump that it forked from; `None` for the program's entry.
+    /// The jump that it forked from, until its first instruction is walked.
     from: Option<Pc>,
     pc: Pc,
     state: Box<State>,
@@ -216,9 +216,6 @@ impl<'a, 'l> Walk<'a, 'l> {
             }
             path.segment = self.trail.begin(Some(path.segment), None);
             path.chain = self.chain_of(&path.state);
-            if let (Some(log), Some(from)) = (&mut self.log, path.from) {
-                log.fork(self.cx, from, path.pc, &path.state);
-            }
             self.walk(&mut path)?;
             self.live.settle(self.cx.text, self.cx.cfg, path.chain);
             self.close(path.parent);
@@ -258,9 +255,12 @@ impl<'a, 'l> Walk<'a, 'l> {
                     self.visit(path).map_err(|reason| Rejection::at(pc, reason))?
             {
                 if let Some(log) = &mut self.log {
-                    log.safe(pc);
+                    log.safe(path.from, pc);
                 }
                 return Ok(());
+            }
+            if let (Some(log), Some(from)) = (&mut self.log, path.from.take()) {
+                log.fork(self.cx, from, pc, &path.state);
             }
             if let Some(reached) = self.reached.get_mut(pc.index()) {
                 *reached = true;
@@ -324,13 +324,15 @@ impl<'a, 'l> Walk<'a, 'l> {
             }
             path.chain = self.chain_of(&path.state);
         }
-        if !trace.demands.is_empty() || trace.slot_demand.is_some() {
+        for reg in trace.demands.iter() {
             let mut wanted = Wanted::new(frames - 1);
-            wanted.frame_mut(frames - 1).regs = trace.demands;
-            if let Some((depth, slots)) = trace.slot_demand {
-                wanted.frame_mut(depth.into()).slots |= slots;
-            }
-            precision::mark(self.cx, &self.trail, &mut self.kept, path.segment, &wanted);
+            wanted.frame_mut(frames - 1).regs.insert(reg);
+            self.marking().mark(path.segment, pc, &wanted);
+        }
+        if let Some((depth, slots)) = trace.slot_demand {
+            let mut wanted = Wanted::new(frames - 1);
+            wanted.frame_mut(depth.into()).slots = slots;
+            self.marking().mark(path.segment, pc, &wanted);
         }
         self.jumps += u32::from(insn.as_ref().is_some_and(is_jump));
         let note = match trace.tied {
@@ -341,6 +343,15 @@ impl<'a, 'l> Walk<'a, 'l> {
         path.history += u32::from(remembered);
         self.trail.push(path.segment, TrailStep { pc, depth: frames as u8 - 1, note });
         Ok(next)
+    }
+
+    fn marking(&mut self) -> Marking<'_> {
+        Marking {
+            cx: self.cx,
+            trail: &self.trail,
+            kept: &mut self.kept,
+            log: self.log.as_deref_mut(),
+        }
     }
 
     fn fork(&mut self, path: &mut Path, there: Pc, other: Box<State>) -> Result<(), Rejection> {
@@ -381,7 +392,7 @@ impl<'a, 'l> Walk<'a, 'l> {
                 && let Some(edges) = self.loops.leave(visit, id)
             {
                 self.kept.count_peak(self.loops.edges(), &mut self.stats);
-                loops::go_along(self.cx, &self.trail, &mut self.kept, &edges);
+                loops::go_along(&mut self.marking(), &edges);
                 self.loops.close(visit);
             }
             self.kept.drop_evicted(id, self.loops.is_open(visit));
@@ -527,7 +538,10 @@ impl<'a, 'l> Walk<'a, 'l> {
         let Some(kept) = self.kept.get_mut(id) else { return };
         kept.hits += 1;
         let (wanted, visit) = (Wanted::all(depth, &kept.precise), kept.visit);
-        precision::mark(self.cx, &self.trail, &mut self.kept, path.segment, &wanted);
+        if let Some(log) = &mut self.log {
+            log.propagates(&kept.precise);
+        }
+        self.marking().mark(path.segment, path.pc, &wanted);
         if let (true, Some(visit)) = (goes_round, visit) {
             self.loops.add(visit, BackEdge { like: id, segment: path.segment, depth });
             self.kept.count_peak(self.loops.edges(), &mut self.stats);

@@ -8,7 +8,8 @@ pub mod stack;
 pub use held::{Acquired, LockKind, LockPlace, Resource};
 pub use object::{Dynptr, IrqClass, IrqFlag, Iter, IterState, IterTrust, Object};
 pub use reg::{
-    Hold, Link, MapRef, MemKind, Number, Pointer, PtrId, PtrTo, RefId, Reg, ScalarId, Space, Trust,
+    Delta, Hold, Link, MapRef, MemKind, Number, Pointer, PtrId, PtrTo, RefId, Reg, ScalarId, Space,
+    Trust,
 };
 pub use stack::{Slot, Stack};
 

@@ -6,6 +6,7 @@ use ubpf_abi::btf::BtfId;
 use ubpf_abi::helper::{DynptrKind, SockKind};
 use ubpf_abi::map::MapId;
 use ubpf_abi::program::SubprogId;
+use ubpf_isa::Width;
 
 /// A value as the verifier knows it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -80,7 +81,24 @@ pub struct Link {
     /// The common origin.
     pub id: ScalarId,
     /// What was added to the origin by one constant addition since; `None` when nothing was.
-    pub delta: Option<i32>,
+    pub delta: Option<Delta>,
+}
+
+/// A constant that was added to a number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Delta {
+    /// The constant.
+    pub by: i32,
+    /// Width of the addition.
+    pub width: Width,
+}
+
+impl Link {
+    /// What was added to the origin.
+    #[must_use]
+    pub fn by(&self) -> i32 {
+        self.delta.map_or(0, |delta| delta.by)
+    }
 }
 
 /// A number.

@@ -274,23 +274,29 @@ impl Stack {
 
     /// Writes `len` bytes of which nothing is known somewhere inside the span: bytes keep what
     /// they hold where that is no less than nothing known, and zero where zero is written.
-    pub fn write_somewhere(&mut self, span: Span, zero: bool) {
+    /// Whether such zeroes were kept.
+    pub fn write_somewhere(&mut self, span: Span, zero: bool) -> bool {
         self.grow(span);
         self.break_objects(span);
+        let mut kept = false;
         for n in 0..span.len {
             let (slot, at) = span.place(n);
             let slot = &mut self.slots[slot];
             let number_zero = slot.spilled_number().is_some_and(|n| n.value.as_const() == Some(0));
             if zero && slot.bytes[at] == Byte::Spill && number_zero {
+                kept = true;
                 continue;
             }
             if slot.is_special() {
                 slot.scrub();
             }
-            if !(zero && slot.bytes[at] == Byte::Zero) {
+            if zero && slot.bytes[at] == Byte::Zero {
+                kept = true;
+            } else {
                 slot.bytes[at] = Byte::Misc;
             }
         }
+        kept
     }
 
     /// Whether every byte of the span may be read, spilled pointers included: for helpers.
@@ -306,6 +312,15 @@ impl Stack {
             }
         });
         invalid.map_or(Ok(()), |n| Err(FillError::Invalid { n }))
+    }
+
+    /// Whether all bytes of the span are known to be zero, without looking into spilled numbers.
+    #[must_use]
+    pub fn is_zero(&self, span: Span) -> bool {
+        (0..span.len).all(|n| {
+            let (slot, at) = span.place(n);
+            self.slots.get(slot).is_some_and(|s| s.bytes[at] == Byte::Zero)
+        })
     }
 
     /// Reads `span`. With `uninit_ok` bytes that were never written read as unknown.

@@ -5,7 +5,7 @@ use crate::Privilege;
 use crate::domain::{Bounds, Scalar};
 use crate::reason::{Operator, R, Reason, ValueReason};
 use crate::state::reg::{Extent, TypeName};
-use crate::state::{Link, MemKind, Number, Pointer, PtrTo, Reg};
+use crate::state::{Delta, Link, MemKind, Number, Pointer, PtrTo, Reg};
 use ubpf_isa::{AluOp, Operand, Reg as Name, SignExtend, Width};
 
 /// Offsets from pointers stay below this, so that sums of a few of them cannot wrap.
@@ -120,7 +120,12 @@ impl Step<'_> {
         let value = match (lhs, rhs) {
             // Wherever in the arena it points to.
             (Reg::Pointer(Pointer { to: PtrTo::Arena, .. }), _) => lhs,
-            (Reg::Number(a), Reg::Number(b)) => Reg::Number(add_linked(op, width, &a, &b)),
+            (Reg::Number(a), Reg::Number(b)) => {
+                let sum = add_linked(op, width, &a, &b);
+                // Twice a number is no constant away from it.
+                let link = sum.link.filter(|_| src != Operand::Reg(dst));
+                Reg::Number(Number { link, ..sum })
+            }
             (Reg::Pointer(_), Reg::Pointer(_)) => {
                 if op != AluOp::Sub || self.cx.options.privilege == Privilege::Unprivileged {
                     return Err(ValueReason::TwoPointers { reg: R(dst), op: Operator(op) }.into());
@@ -278,13 +283,27 @@ fn check_immediate(op: AluOp, width: Width, src: Operand) -> Result<(), Reason> 
 /// Numbers stay tied to their origin through one addition of a constant.
 fn add_linked(op: AluOp, width: Width, a: &Number, b: &Number) -> Number {
     let value = a.value.alu(op, width, &b.value);
-    let link = match (op, width, a.link, b.value.as_const()) {
-        (AluOp::Add, Width::W64, Some(Link { id, delta: None }), Some(delta)) => {
-            i32::try_from(delta).ok().map(|delta| Link { id, delta: Some(delta) })
+    let added = constant_added(op, width, &b.value);
+    let link = match (a.link, added) {
+        (Some(Link { id, delta: None }), Some(by)) => {
+            Some(Link { id, delta: Some(Delta { by, width }) })
         }
         _ => None,
     };
     Number { value, link }
+}
+
+/// The constant that the operation adds.
+fn constant_added(op: AluOp, width: Width, b: &Scalar) -> Option<i32> {
+    let by = match width {
+        Width::W64 => i32::try_from(b.as_const()? as i64).ok()?,
+        Width::W32 => b.low_bits().as_const()? as u32 as i32,
+    };
+    match op {
+        AluOp::Add => Some(by),
+        AluOp::Sub => by.checked_neg(),
+        _ => None,
+    }
 }
 
 /// The pointer's constant offset moved by a constant, as long as it stays one.

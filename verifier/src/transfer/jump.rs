@@ -7,7 +7,7 @@ use crate::cx::Cx;
 use crate::domain::{Scalar, branch};
 use crate::reason::{R, Reason, ValueReason};
 use crate::state::reg::Extent;
-use crate::state::{Hold, Link, MemKind, Number, Pointer, PtrTo, Reg, ScalarId, State, Trust};
+use crate::state::{Hold, Link, MemKind, Number, Pointer, PtrTo, Reg, State, Trust};
 use crate::trail::{FramePlaces, Note, Places};
 use ubpf_abi::helper::SockKind;
 use ubpf_isa::{AluOp, CmpOp, Operand, Pc, Reg as Name, Width};
@@ -44,11 +44,11 @@ impl Step<'_> {
             return Ok(Next::Go(if taken { target } else { next }));
         }
         self.found.seen.branch(self.pc, None);
-        self.tie_compared(&a, &b, src);
+        let tied = self.tie_compared(&a, &b, src);
         let mut taken = Box::new(self.state.clone());
         if let (Reg::Number(x), Reg::Number(y)) = (&a, &b) {
-            refine_numbers(self.state, op, width, false, (dst, x), (src, y));
-            refine_numbers(&mut taken, op, width, true, (dst, x), (src, y));
+            refine_numbers(self.state, &tied, op, width, false, (dst, x), (src, y));
+            refine_numbers(&mut taken, &tied, op, width, true, (dst, x), (src, y));
         }
         let ways = Ways { cx: self.cx, op, not_taken: &mut *self.state, taken: &mut taken };
         let learned = width == Width::W64 && ways.learn(&a, &b, src);
@@ -67,9 +67,9 @@ impl Step<'_> {
         Ok(())
     }
 
-    /// Notes which numbers the comparison narrows together. It narrows a few at most; the ties of
-    /// more are cut.
-    fn tie_compared(&mut self, a: &Reg, b: &Reg, src: Operand) {
+    /// Finds the numbers that the comparison narrows together. It narrows a few at most; the ties
+    /// of more are cut. Those that nobody reads again stay as they are.
+    fn tie_compared(&mut self, a: &Reg, b: &Reg, src: Operand) -> Places {
         let on_stack = |reg: &Reg| reg.pointer().is_some_and(|p| matches!(p.to, PtrTo::Stack(_)));
         if on_stack(a) || on_stack(b) {
             self.trace.note = Note::Pointers { dst: on_stack(a), src: on_stack(b) };
@@ -80,6 +80,7 @@ impl Step<'_> {
         for wanted in [src, id(a)].into_iter().flatten() {
             let is_tied = |reg: &Reg| id(reg) == Some(wanted);
             for depth in (0..self.state.depth()).rev() {
+                let live = self.cx.live.before(self.state.place_of(depth, self.pc));
                 let frame = &self.state.frames()[depth];
                 let tied = places.frame_mut(depth);
                 let mut cut = FramePlaces::default();
@@ -87,7 +88,7 @@ impl Step<'_> {
                     add(if count < MAX_TIED { &mut *tied } else { &mut cut });
                     count += 1;
                 };
-                for reg in Name::all().filter(|r| is_tied(&frame.regs[r.index()])) {
+                for reg in live.iter().filter(|r| is_tied(&frame.regs[r.index()])) {
                     found(&mut |places| places.regs.insert(reg));
                 }
                 for (n, slot) in frame.stack.slots().iter().enumerate() {
@@ -101,8 +102,9 @@ impl Step<'_> {
             }
         }
         if count > 1 {
-            self.trace.tied = Some(places);
+            self.trace.tied = Some(places.clone());
         }
+        places
     }
 
     fn demand_operands(&mut self, dst: Name, src: Operand) {
@@ -200,6 +202,7 @@ const fn mirrored(op: CmpOp) -> Option<CmpOp> {
 /// Narrows both operands, and everything tied to them, by the way that was taken.
 fn refine_numbers(
     state: &mut State,
+    tied: &Places,
     op: CmpOp,
     width: Width,
     holds: bool,
@@ -213,10 +216,10 @@ fn refine_numbers(
         narrow(state, src, b);
     }
     if let (Operand::Reg(_), Some(link)) = (src, y.link) {
-        spread(state, link, &b);
+        spread(state, tied, link, &b);
     }
     if let Some(link) = x.link {
-        spread(state, link, &a);
+        spread(state, tied, link, &a);
     }
 }
 
@@ -226,23 +229,35 @@ fn narrow(state: &mut State, reg: Name, value: Scalar) {
     }
 }
 
-/// What holds for one number holds for all of the same origin, less what was added to each.
-fn spread(state: &mut State, from: Link, value: &Scalar) {
-    let tied =
-        |reg: &Reg, id: ScalarId| reg.number().and_then(|n| n.link).is_some_and(|l| l.id == id);
-    state.for_each_reg(
-        |reg| tied(reg, from.id),
-        |reg| {
-            let Reg::Number(n) = reg else { return };
-            let Some(link) = n.link else { return };
-            n.value = if link.delta == from.delta {
-                *value
-            } else {
-                let by = i64::from(link.delta.unwrap_or(0)) - i64::from(from.delta.unwrap_or(0));
-                value.alu(AluOp::Add, Width::W64, &Scalar::constant(by as u64))
-            };
-        },
-    );
+/// What holds for one number holds for those of the same origin, less what was added to each.
+fn spread(state: &mut State, tied: &Places, from: Link, value: &Scalar) {
+    for (depth, places) in (0..).zip(&tied.frames).filter(|(_, places)| !places.is_empty()) {
+        let frame = state.frame_at_mut(depth);
+        for reg in places.regs.iter() {
+            follow(&mut frame.regs[reg.index()], from, value);
+        }
+        let slots = frame.stack.slots_mut().iter_mut().enumerate();
+        for (_, slot) in slots.filter(|(n, _)| places.slots & 1 << n != 0) {
+            follow(&mut slot.reg, from, value);
+        }
+    }
+}
+
+/// A number follows another of the same origin.
+fn follow(reg: &mut Reg, from: Link, value: &Scalar) {
+    let Reg::Number(Number { value: mine, link: Some(link) }) = reg else { return };
+    let widths = [link.delta, from.delta].map(|delta| delta.map(|d| d.width));
+    if link.id != from.id || matches!(widths, [Some(a), Some(b)] if a != b) {
+        return;
+    }
+    if link.by() == from.by() {
+        (*mine, *link) = (*value, from);
+        return;
+    }
+    let by = i64::from(link.by()) - i64::from(from.by());
+    let narrow = widths.contains(&Some(Width::W32));
+    let width = if narrow { Width::W32 } else { Width::W64 };
+    *mine = value.alu(AluOp::Add, width, &Scalar::constant(by as u64));
 }
 
 /// The two ways on from a comparison of pointers.

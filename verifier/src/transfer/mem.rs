@@ -7,7 +7,7 @@ use super::{Step, tie_to_copy};
 use crate::Privilege;
 use crate::domain::Tnum;
 use crate::facts;
-use crate::reason::{Direction, MemoryReason, NotMemory, R, Reason, Region, Var};
+use crate::reason::{CallReason, Direction, MemoryReason, NotMemory, R, Reason, Region, Var};
 use crate::state::reg::Extent;
 use crate::state::stack::{Byte, Fill, FillError, SLOT_BYTES, Span};
 use crate::state::{MemKind, Number, Pointer, PtrTo, Reg, Slot};
@@ -450,7 +450,10 @@ impl Step<'_> {
         let whole = Span { off: low.off, len: (high.off - low.off) as u32 + at.size };
         self.touch_stack(depth, whole);
         self.reads_stack(depth, whole);
-        if uninit_ok && low == high {
+        if low != high {
+            return self.load_somewhere(p, depth, at, whole);
+        }
+        if uninit_ok {
             self.tie_to_fill(depth, low);
         }
         let stack = &self.frame_at(depth).stack;
@@ -465,8 +468,11 @@ impl Step<'_> {
                 MemoryReason::UninitStack { off: low.off.into(), n, size: at.size }
             }
         })?;
-        if let (Fill::Spilled(_), true) = (fill, low == high) {
-            self.note_slot(depth, low.place(0).0);
+        let (slot, byte) = low.place(0);
+        let spilled = stack.slot(low).is_some_and(|slot| slot.bytes[byte] == Byte::Spill);
+        // Zeroes of a spilled zero are as good as the number.
+        if matches!(fill, Fill::Spilled(_)) || fill == Fill::Zero && spilled {
+            self.note_slot(depth, slot);
         }
         Ok(match fill {
             Fill::Zero => Reg::constant(0),
@@ -479,6 +485,17 @@ impl Step<'_> {
             }
             Fill::Spilled(other) => other,
         })
+    }
+
+    /// A load from some place in the span, which spilled registers in it do not get through.
+    fn load_somewhere(&self, p: &Pointer, depth: u8, at: Place, span: Span) -> Result<Reg, Reason> {
+        let uninit_ok = self.cx.options.privilege == Privilege::Privileged;
+        let stack = &self.frame_at(depth).stack;
+        if let Err(FillError::Invalid { n }) = stack.readable(span, uninit_ok) {
+            let (reg, var, size) = (R(at.base), p.var.bits, at.size);
+            return Err(CallReason::UninitStackRange { reg, var, n, size }.into());
+        }
+        Ok(if stack.is_zero(span) { Reg::constant(0) } else { Reg::UNKNOWN })
     }
 
     /// A number that is filled whole stays tied to its slot.
@@ -514,10 +531,10 @@ impl Step<'_> {
         self.overwrite_dynptrs(depth, whole)?;
         if low != high {
             let zero = self.operand_is_zero(src);
-            if let (Some(Operand::Reg(src)), true) = (src, zero) {
+            let kept = self.frame_at_mut(depth).stack.write_somewhere(whole, zero);
+            if let (Some(Operand::Reg(src)), true) = (src, kept) {
                 self.demand(src);
             }
-            self.frame_at_mut(depth).stack.write_somewhere(whole, zero);
             return Ok(());
         }
         let aligned = low.starts_slot();

@@ -60,7 +60,7 @@ impl Ids {
 #[derive(Clone, Debug, Default)]
 pub struct Trace {
     /// Registers of the running frame whose exact value decided about safety.
-    pub demands: RegSet,
+    pub demands: Demands,
     /// A stack slot whose exact value did: its frame's depth, and its bit.
     pub slot_demand: Option<(u8, u64)>,
     /// What walking back over it must know.
@@ -71,6 +71,28 @@ pub struct Trace {
     pub shown: RegSet,
     /// Stack slots of the running frame that it wrote, by bit.
     pub shown_slots: u64,
+}
+
+/// Registers that are demanded, in the order in which they were.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Demands {
+    regs: [Option<Name>; Name::COUNT],
+}
+
+impl Demands {
+    /// Demands one more.
+    pub fn add(&mut self, reg: Name) {
+        if !self.iter().any(|known| known == reg)
+            && let Some(free) = self.regs.iter_mut().find(|free| free.is_none())
+        {
+            *free = Some(reg);
+        }
+    }
+
+    /// All of them.
+    pub fn iter(&self) -> impl Iterator<Item = Name> {
+        self.regs.iter().copied().map_while(|reg| reg)
+    }
 }
 
 /// Where a path goes on.
@@ -222,7 +244,7 @@ impl Step<'_> {
     /// The exact value of this register decided about safety, if it is a number.
     fn demand(&mut self, reg: Name) {
         if self.frame().regs[reg.index()].number().is_some() {
-            self.trace.demands.insert(reg);
+            self.trace.demands.add(reg);
         }
     }
 

@@ -44,6 +44,13 @@ impl Step<'_> {
         let arg = |name: Name| regs[name.index()];
         let args: [Reg; 4] = match kind {
             CallbackKind::Loop => {
+                // Calls without flags of one function are inlined, which relies on the flags.
+                if arg(Name::R4).is_zero() && self.found.may_inline(self.pc, subprog) {
+                    self.demand(Name::R4);
+                }
+                if !arg(Name::R4).is_zero() {
+                    self.found.forbid_inline(self.pc);
+                }
                 self.demand(Name::R1);
                 let most = arg(Name::R1).number().map_or(u64::MAX, |n| n.value.full.umax);
                 if u64::from(self.frame().loops) >= most {
