@@ -22,8 +22,8 @@ pub(super) struct Core<'m> {
     pub(super) cage: &'m Cage,
     pub(super) cpu: Cpu,
     stack: &'m Region,
-    /// The thread's windows between one machine and the next.
-    windows: &'m mut Windows,
+    /// The thread's windows, until the outermost machine has them.
+    windows: Option<&'m mut Windows>,
     /// The program that runs, or that called the helper which runs.
     pub(super) image: &'m Interpreted,
     /// Frames in use.
@@ -52,7 +52,7 @@ impl<'m> Core<'m> {
             cage: stack.cage(),
             cpu,
             stack,
-            windows,
+            windows: Some(windows),
             image,
             frames: 0,
             tail_calls: 0,
@@ -86,9 +86,19 @@ impl<'m> Core<'m> {
         let [r1, r2, r3, r4, r5] = args.map(black_box);
         let regs = [0, r1, r2, r3, r4, r5, 0, 0, 0, 0, stack.fp];
         let gas = self.remaining.wrapping_sub(frame.steps.len() as i64);
-        self.windows.refresh(self.cage);
-        let mut windows = *self.windows;
-        windows.set_stack(stack.window);
+        // A callback has windows of its own: its stack is another.
+        let mut own;
+        let windows = match self.windows.take() {
+            Some(windows) => {
+                windows.refresh(self.cage);
+                windows.set_stack(stack.window);
+                windows
+            }
+            None => {
+                own = Windows::new(self.cage, stack.window);
+                &mut own
+            }
+        };
         let mut machine = Machine {
             regs,
             steps: &image.steps,
@@ -102,7 +112,6 @@ impl<'m> Core<'m> {
         };
         let stop = backend::run(&mut machine, frame.steps, gas);
         let r0 = machine.regs[0];
-        machine.windows.keep_in(machine.core.windows);
         self.pop_frame();
         self.image = image;
         (stop == Stop::Exit).then_some(r0)
@@ -203,7 +212,7 @@ pub(super) struct Machine<'m, 'r> {
     pub(super) steps: &'m [Step],
     /// The current frame's stack.
     frame: Window,
-    windows: Windows,
+    windows: &'r mut Windows,
     /// `may_goto`s that the current frame has executed.
     pub(super) iterations: u32,
     /// Where [`Looped`](super::backend::Looped) goes on.

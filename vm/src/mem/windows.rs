@@ -16,8 +16,6 @@ pub struct Windows {
     epoch: u64,
     /// The one that was replaced last.
     victim: u8,
-    /// Some have been replaced since [`Windows::keep_in`].
-    changed: bool,
 }
 
 impl Windows {
@@ -28,7 +26,7 @@ impl Windows {
     #[must_use]
     pub fn new(cage: &Cage, stack: Window) -> Self {
         let (loads, stores) = ([stack; Self::COUNT], [stack; Self::COUNT]);
-        Self { loads, stores, epoch: cage.epoch(), victim: 0, changed: false }
+        Self { loads, stores, epoch: cage.epoch(), victim: 0 }
     }
 
     /// One for loads; of the number only the low bits count.
@@ -65,7 +63,6 @@ impl Windows {
         let window = cage.window(addr, access)?;
         self.victim = self.victim % (Self::COUNT as u8 - 1) + 1;
         windows[usize::from(self.victim)] = window;
-        self.changed = true;
         Some(self.victim)
     }
 
@@ -73,16 +70,7 @@ impl Windows {
     #[inline]
     pub fn refresh(&mut self, cage: &Cage) {
         if cage.epoch() != self.epoch {
-            *self = Self { changed: true, ..Self::new(cage, self.loads[0]) };
-        }
-    }
-
-    /// Remembers them for the next run.
-    #[inline]
-    pub fn keep_in(&mut self, kept: &mut Self) {
-        if self.changed {
-            self.changed = false;
-            *kept = *self;
+            *self = Self::new(cage, self.loads[0]);
         }
     }
 }
