@@ -15,7 +15,7 @@ use crate::domain::width::W64;
 use crate::domain::{Bounds, Tnum};
 use crate::explore::Stats;
 use crate::state::stack::{Byte, Slot};
-use crate::state::{Frame, IterState, Number, Object, Pointer, PtrTo, Reg, State};
+use crate::state::{Frame, IterState, MapRef, Number, Object, Pointer, PtrTo, Reg, State};
 use crate::trail::{FramePlaces, Places};
 use crate::transfer::Trace;
 use std::fmt::{self, Write};
@@ -236,19 +236,13 @@ impl fmt::Display for ObjectText<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.object {
             Object::Dynptr(dynptr) => {
-                let kind = match dynptr.kind {
-                    DynptrKind::Local => "local",
-                    DynptrKind::Ringbuf => "ringbuf",
-                    DynptrKind::Skb => "skb",
-                    DynptrKind::Xdp => "xdp",
-                    DynptrKind::SkbMeta => "skb_meta",
-                    DynptrKind::File => "file",
-                };
+                let kind = dynptr_kind(dynptr.kind);
                 write!(f, "dynptr_{kind}(id={0}", dynptr.id.0)?;
                 if let Some(id) = dynptr.ref_id {
                     write!(f, ",ref_id={}", id.0)?;
                 }
-                write!(f, ",dynptr_id={})", dynptr.id.0)
+                // The kernel shows something else in its place.
+                f.write_str(",dynptr_id=1)")
             }
             Object::Iter(iter) => {
                 let types = self.cx.program.target_btf.as_deref();
@@ -263,6 +257,18 @@ impl fmt::Display for ObjectText<'_> {
             }
             Object::IrqFlag(_) => Ok(()),
         }
+    }
+}
+
+/// What a dynptr points into, as the log calls it.
+const fn dynptr_kind(kind: DynptrKind) -> &'static str {
+    match kind {
+        DynptrKind::Local => "local",
+        DynptrKind::Ringbuf => "ringbuf",
+        DynptrKind::Skb => "skb",
+        DynptrKind::Xdp => "xdp",
+        DynptrKind::SkbMeta => "skb_meta",
+        DynptrKind::File => "file",
     }
 }
 
@@ -352,8 +358,15 @@ impl RegText<'_> {
         {
             list.item(format_args!("non_own_ref"))?;
         }
+        if let PtrTo::Dynptr(kind) = p.to {
+            list.item(format_args!("type={}", dynptr_kind(kind)))?;
+        }
         if let PtrTo::Map(map) | PtrTo::MapValue(map) | PtrTo::MapKey(map) = p.to
-            && let Ok(def) = self.cx.map_def(map)
+            // What a map of maps gives is its value until it is checked.
+            && let Ok(def) = self.cx.map_def(match p.to {
+                PtrTo::Map(_) => MapRef { inner: map.inner && !p.nullable, ..map },
+                _ => map,
+            })
         {
             list.item(format_args!("map={},ks={},vs={}", def.name, def.key_size, def.value_size))?;
         }

@@ -485,6 +485,47 @@ SEC("tc") int xchg_percpu_to_own(struct __sk_buff *ctx)
 	return 0;
 }
 
+SEC("tc") int xchg_borrowed(struct __sk_buff *ctx)
+{
+	OWN;
+	struct own *o = v->own;
+	if (o)
+		bpf_kptr_xchg(&v->own, o);
+	return 0;
+}
+
+SEC("tc") int xchg_borrowed_unchecked(struct __sk_buff *ctx)
+{
+	OWN;
+	bpf_kptr_xchg(&v->own, v->own);
+	return 0;
+}
+
+SEC("tc") int xchg_own_unchecked(struct __sk_buff *ctx)
+{
+	OWN;
+	struct own *o = bpf_kptr_xchg(&v->own, 0);
+	bpf_kptr_xchg(&v->own, o);
+	return 0;
+}
+
+SEC("tc") int xchg_percpu_unchecked(struct __sk_buff *ctx)
+{
+	OWN;
+	struct own *o = bpf_kptr_xchg(&v->percpu, 0);
+	bpf_kptr_xchg(&v->percpu, o);
+	return 0;
+}
+
+SEC("tc") int xchg_percpu_borrowed(struct __sk_buff *ctx)
+{
+	OWN;
+	struct own *o = v->percpu;
+	if (o)
+		bpf_kptr_xchg(&v->percpu, o);
+	return 0;
+}
+
 SEC("tc") int store_own_plain(struct __sk_buff *ctx)
 {
 	OWN;

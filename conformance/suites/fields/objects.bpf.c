@@ -327,6 +327,115 @@ SEC("syscall") int borrowed_read_after_rcu(void *ctx)
 	bpf_rcu_read_unlock();
 	return p->a;
 }
+#define BORROW(type, p, place, then)            \
+	bpf_rcu_read_lock();                    \
+	type *p = place;                        \
+	if (!p) {                               \
+		bpf_rcu_read_unlock();          \
+		return 0;                       \
+	}                                       \
+	then;                                   \
+	bpf_rcu_read_unlock()
+SEC("syscall") int element_read_after_rcu(void *ctx) { HOLDER; BORROW(struct elem, p, h->elem, ); return p->value; }
+SEC("syscall") int element_written_after_rcu(void *ctx) { HOLDER; BORROW(struct elem, p, h->elem, ); p->value = 1; return 0; }
+SEC("syscall") int element_written_in_rcu(void *ctx) { HOLDER; BORROW(struct elem, p, h->elem, p->value = 1); return 0; }
+SEC("syscall") int node_touched_after_rcu(void *ctx) { HOLDER; BORROW(struct elem, p, h->elem, ); return *(volatile long *)&p->list; }
+SEC("syscall") int shared_read_after_rcu(void *ctx) { HOLDER; BORROW(struct shared, p, h->shared, ); return p->value; }
+SEC("syscall") int shared_acquired_after_rcu(void *ctx)
+{
+	HOLDER;
+	BORROW(struct shared, p, h->shared, );
+	p = bpf_refcount_acquire(p);
+	if (p)
+		bpf_obj_drop(p);
+	return 0;
+}
+SEC("syscall") int borrowed_written_after_rcu(void *ctx) { HOLDER; BORROW(struct plain, p, h->own, ); p->a = 1; return 0; }
+TC(borrowed_acquired_unchecked)
+{
+	HOLDER;
+	struct shared *p = h->shared;
+	if (!p)
+		return 0;
+	p = bpf_refcount_acquire(p);
+	bpf_obj_drop(p);
+	return 0;
+}
+TC(borrowed_removed)
+{
+	HOLDER;
+	struct shared *p = h->shared;
+	if (!p)
+		return 0;
+	bpf_spin_lock(&lock);
+	struct bpf_rb_node *n = bpf_rbtree_remove(&shared_root, &p->node);
+	bpf_spin_unlock(&lock);
+	if (n)
+		bpf_obj_drop(entry(n, struct shared, node));
+	return 0;
+}
+TC(borrowed_pushed)
+{
+	HOLDER;
+	struct elem *p = h->elem;
+	if (!p)
+		return 0;
+	bpf_spin_lock(&lock);
+	bpf_list_push_front(&head, &p->list);
+	bpf_spin_unlock(&lock);
+	return 0;
+}
+TC(borrowed_over_unlock)
+{
+	HOLDER;
+	struct elem *p = h->elem;
+	if (!p)
+		return 0;
+	bpf_spin_lock(&lock);
+	bpf_spin_unlock(&lock);
+	return p->value;
+}
+TC(borrowed_plain_over_unlock)
+{
+	HOLDER;
+	struct plain *p = h->own;
+	if (!p)
+		return 0;
+	bpf_spin_lock(&lock);
+	bpf_spin_unlock(&lock);
+	return p->a;
+}
+TC(borrowed_kept)
+{
+	HOLDER;
+	struct elem *p = h->elem;
+	if (!p)
+		return 0;
+	p = bpf_kptr_xchg(&h->elem, p);
+	if (p)
+		bpf_obj_drop(p);
+	return 0;
+}
+TC(borrowed_with_kptr)
+{
+	HOLDER;
+	struct with_kptr *w = h->with;
+	if (!w)
+		return 0;
+	struct plain *p = bpf_kptr_xchg(&w->own, 0);
+	if (p)
+		bpf_obj_drop(p);
+	return 0;
+}
+TC(shared_with_kptr_type)
+{
+	HOLDER;
+	struct shared *p = h->shared;
+	if (!p)
+		return 0;
+	bpf_kptr_xchg((void *)&p->value, 0);
+	return 0;
+}
 SEC("syscall") int percpu_outside_rcu(void *ctx)
 {
 	HOLDER;

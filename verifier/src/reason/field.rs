@@ -140,6 +140,9 @@ pub enum FieldReason {
     /// An object that may be null is given away.
     #[error("Possibly NULL pointer passed to helper arg{0}")]
     MaybeNull(u8),
+    /// The kernel has no rule for such an object in an exchange.
+    #[error("verifier bug: invalid PTR_TO_BTF_ID register for type match")]
+    Unmatched,
     /// An object of another type is stored.
     #[error("invalid kptr access, {reg} type={given} expected=ptr_{wanted}{}", or_untrusted(*.untrusted_too, .wanted))]
     WrongObject {
@@ -187,6 +190,7 @@ impl FieldReason {
             | Self::NoTypes { .. }
             | Self::VariableKptr(_)
             | Self::NoKptr(_) => Errno::EINVAL,
+            Self::Unmatched => Errno::EFAULT,
             Self::WrongObject { errno, .. } => *errno,
             Self::Direct(_)
             | Self::DirectObject(_)

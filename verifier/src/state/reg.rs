@@ -193,8 +193,11 @@ pub enum Hold {
     PercpuOwned,
     /// A list or a tree owns it, whose lock the program holds.
     Shared,
-    /// The same, of an object that counts its references.
-    SharedCounted,
+    /// The same, of an object that counts its references, or of an element that a kptr owns: RCU
+    /// keeps it as well.
+    SharedRcu,
+    /// An element that RCU kept, and no longer does.
+    SharedStale,
     /// A kptr owns it; it stays inside the RCU read section.
     Rcu,
     /// The same, for one on each CPU.
@@ -209,13 +212,13 @@ impl Hold {
     /// How a list or a tree's elements are held, which may count their references.
     #[must_use]
     pub const fn shared(counted: bool) -> Self {
-        if counted { Self::SharedCounted } else { Self::Shared }
+        if counted { Self::SharedRcu } else { Self::Shared }
     }
 
     /// A list or a tree owns it.
     #[must_use]
     pub const fn is_shared(self) -> bool {
-        matches!(self, Self::Shared | Self::SharedCounted)
+        matches!(self, Self::Shared | Self::SharedRcu | Self::SharedStale)
     }
 
     /// It was made by the program, not only kept in a kptr that it loaded.
@@ -426,9 +429,9 @@ impl fmt::Display for TypeName {
             PtrTo::Own { hold, .. } => match hold {
                 Hold::Owned | Hold::Shared => ("", "ptr_"),
                 Hold::PercpuOwned => ("percpu_", "ptr_"),
-                Hold::Rcu | Hold::SharedCounted => ("rcu_", "ptr_"),
+                Hold::Rcu | Hold::SharedRcu => ("rcu_", "ptr_"),
                 Hold::PercpuRcu => ("percpu_rcu_", "ptr_"),
-                Hold::Stale | Hold::Untrusted => ("untrusted_", "ptr_"),
+                Hold::Stale | Hold::SharedStale | Hold::Untrusted => ("untrusted_", "ptr_"),
             },
             PtrTo::Btf { trust, space, .. } => {
                 f.write_str(match space {

@@ -7,8 +7,8 @@ use crate::reason::{FieldReason, R, Reason};
 use crate::state::{Hold, MemKind, Pointer, PtrTo, Reg, Space, Trust};
 use crate::typed::walk;
 use ubpf_abi::Errno;
-use ubpf_abi::btf::Btf;
-use ubpf_abi::fields::{Field, Kptr, KptrKind, KptrTo};
+use ubpf_abi::btf::{Btf, BtfId};
+use ubpf_abi::fields::{Field, FieldKind, Kptr, KptrKind, KptrTo};
 use ubpf_isa::{Insn, Operand, Reg as Name};
 
 /// How memory is reached.
@@ -94,6 +94,7 @@ impl<'a> Step<'a> {
             KptrTo::Own(id) => {
                 let hold = match (kept, percpu) {
                     (true, true) => Hold::PercpuRcu,
+                    (true, false) if self.is_element(id) => Hold::SharedRcu,
                     (true, false) => Hold::Rcu,
                     (false, _) => Hold::Untrusted,
                 };
@@ -106,6 +107,11 @@ impl<'a> Step<'a> {
             }
         };
         Ok(Reg::Pointer(Pointer::new(to).or_null(self.ids.pointer())))
+    }
+
+    /// Whether objects of a struct can be in lists or trees.
+    fn is_element(&self, id: BtfId) -> bool {
+        self.cx.fields.of_struct(id).is_some_and(|record| record.has(FieldKind::is_node))
     }
 
     /// A store to a kptr.

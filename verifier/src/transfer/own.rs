@@ -22,7 +22,8 @@ impl Step<'_> {
         let space = if hold.is_percpu() { Space::Percpu } else { Space::Kernel };
         let object = ObjectAccess { name: types.name_of(id), kernel: false, space };
         let off = self.object_offset(p, object, at)?;
-        if access == Access::Write && !hold.is_allocated() {
+        let stale = matches!(hold, Hold::Stale | Hold::SharedStale);
+        if access == Access::Write && (stale || !hold.is_allocated()) {
             return Err(TypedReason::ReadOnly.into());
         }
         if hold == Hold::Stale {

@@ -73,6 +73,7 @@ impl Step<'_> {
         let span = Span { off, len: BYTES as u32 };
         self.touch_stack(depth, span);
         self.overwrite_dynptrs(depth, span)?;
+        let id = self.ids.pointer();
         let ref_id = match kind {
             DynptrKind::Ringbuf => Some(of.unwrap_or_else(|| {
                 let id = self.ids.reference();
@@ -81,7 +82,6 @@ impl Step<'_> {
             })),
             _ => None,
         };
-        let id = self.ids.pointer();
         let dynptr = Object::Dynptr(Dynptr { kind, id, ref_id });
         self.frame_at_mut(depth).stack.place(off, dynptr);
         Ok(())

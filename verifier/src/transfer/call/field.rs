@@ -167,8 +167,13 @@ impl Step<'_> {
         if !is_object {
             return Err(self.wrong_type(reg, OBJECTS));
         }
-        if p.nullable {
-            return Err(FieldReason::MaybeNull(reg.number()).into());
+        match p.to {
+            // The kernel takes these for a bug of its own.
+            PtrTo::Own { hold, .. } if p.nullable || hold == Hold::Rcu => {
+                return Err(FieldReason::Unmatched.into());
+            }
+            _ if p.nullable => return Err(FieldReason::MaybeNull(reg.number()).into()),
+            _ => {}
         }
         self.fits_kptr(kptr, reg, Errno::EACCES)
     }

@@ -304,7 +304,7 @@ fn check_trust(kfunc: &Kfunc<'_>, value: &Reg, reg: Name) -> Result<(), Reason> 
         value.pointer().map(|p| p.to),
         Some(
             PtrTo::Btf { trust: Trust::Rcu, .. }
-                | PtrTo::Own { hold: Hold::Rcu | Hold::PercpuRcu | Hold::SharedCounted, .. }
+                | PtrTo::Own { hold: Hold::Rcu | Hold::PercpuRcu | Hold::SharedRcu, .. }
         )
     );
     if rcu { Ok(()) } else { Err(KfuncReason::NotRcu(R(reg)).into()) }

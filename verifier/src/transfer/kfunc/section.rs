@@ -74,7 +74,7 @@ impl Step<'_> {
                 reg.pointer().map(|p| p.to),
                 Some(
                     PtrTo::Btf { trust: Trust::Rcu, .. }
-                        | PtrTo::Own { hold: Hold::Rcu | Hold::PercpuRcu, .. }
+                        | PtrTo::Own { hold: Hold::Rcu | Hold::PercpuRcu | Hold::SharedRcu, .. }
                 )
             )
         };
@@ -83,8 +83,13 @@ impl Step<'_> {
             p.nullable = false;
             match &mut p.to {
                 PtrTo::Btf { trust, .. } => *trust = Trust::Untrusted,
-                PtrTo::Own { hold, .. } if *hold == Hold::Rcu => *hold = Hold::Stale,
-                PtrTo::Own { hold, .. } => *hold = Hold::Untrusted,
+                PtrTo::Own { hold, .. } => {
+                    *hold = match *hold {
+                        Hold::Rcu => Hold::Stale,
+                        Hold::SharedRcu => Hold::SharedStale,
+                        _ => Hold::Untrusted,
+                    }
+                }
                 _ => {}
             }
         });
