@@ -33,6 +33,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     for path in &paths {
         add(&mut pool, path, slots)?;
     }
+    pool.add_arithmetic()?;
     println!("{} programs to start from", pool.programs());
     let mut bag = Bag::default();
     for seed in from..from + count {

@@ -1,13 +1,16 @@
-//! Looking for programs on which the verdicts differ: mutants of the programs in a pool.
+//! Looking for programs on which the verdicts differ: mutants of the programs in a pool, and random
+//! arithmetic.
 
 use super::cases::CaseFile;
-use super::{Ask, Comparison, Outcome, Summary, Verifier, ask_as, mutate};
-use crate::kernel::KernelWorld;
+use super::{Ask, Comparison, Outcome, Summary, Verifier, ask_as, bounds, mutate};
+use crate::kernel::{KernelWorld, WorldError};
 use crate::random::Random;
 use std::collections::{BTreeMap, HashSet};
 use std::fmt;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
+use ubpf::abi::map::MapDef;
+use ubpf::abi::prog_type::ProgType;
 use ubpf::abi::program::Program;
 use ubpf::loader::{link, load};
 
@@ -25,6 +28,8 @@ struct Family {
 pub struct Pool {
     verifier: Verifier,
     families: Vec<Family>,
+    /// The world of random arithmetic.
+    arithmetic: Option<(Family, Arc<[MapDef]>)>,
 }
 
 /// A difference between the verdicts, on the smallest program that shows it.
@@ -52,7 +57,7 @@ impl Pool {
     /// An empty pool.
     #[must_use]
     pub const fn new(verifier: Verifier) -> Self {
-        Self { verifier, families: Vec::new() }
+        Self { verifier, families: Vec::new(), arithmetic: None }
     }
 
     /// Adds the programs of an object with at most `slots` slots; one that the kernel cannot set
@@ -89,9 +94,26 @@ impl Pool {
         self.families.iter().map(|family| family.programs.len()).sum()
     }
 
-    /// Compares the mutant of a seed.
+    /// Makes every third seed stand for random arithmetic instead of a mutant.
+    ///
+    /// # Errors
+    /// The kernel does not create the map that it is about.
+    pub fn add_arithmetic(&mut self) -> Result<(), WorldError> {
+        let maps = bounds::maps();
+        let world = KernelWorld::create(&maps, None)?;
+        let name = String::from("arithmetic");
+        self.arithmetic = Some((Family { name, world, programs: Vec::new() }, maps));
+        Ok(())
+    }
+
+    /// Compares the program of a seed.
     pub fn try_seed(&self, seed: u64, bag: &mut Bag) {
         let mut random = Random::new(seed);
+        if let (0, Some((family, maps))) = (seed % 3, &self.arithmetic) {
+            let mut program = Program::from_slots(ProgType::SchedCls, bounds::program(&mut random));
+            program.maps = Arc::clone(maps);
+            return self.try_program(family, Arc::new(program), bag);
+        }
         let mut nth = random.below(self.programs().max(1));
         for family in &self.families {
             if let Some(parent) = family.programs.get(nth) {
@@ -161,6 +183,14 @@ impl Bag {
             (std::cmp::Reverse(find.comparison.outcome() as u8), std::cmp::Reverse(find.count))
         });
         finds
+    }
+}
+
+impl Find {
+    /// What kind of difference it is.
+    #[must_use]
+    pub fn outcome(&self) -> Outcome {
+        self.comparison.outcome()
     }
 }
 

@@ -9,6 +9,7 @@
 //!           └─ link ────────▶ Program ──────▶ verify ─▶ Verdict ─┴▶ Comparison ─▶ Summary
 //! ```
 
+pub mod bounds;
 pub mod cases;
 mod edit;
 pub mod hunt;

@@ -138,8 +138,7 @@ impl<W: Width> Bounds<W> {
     }
 
     /// Narrows a signed range that crosses zero: unsigned it is two pieces, one at each end, and
-    /// when the unsigned range touches only one of them, that one remains. The kernel does this
-    /// for 64 bits (since 6.17) and not for 32.
+    /// when the unsigned range touches only one of them, that one remains.
     #[must_use]
     pub fn deduce_across_zero(mut self) -> Self {
         let (low, high) = (W::unsigned(self.smin), W::unsigned(self.smax));

@@ -33,6 +33,9 @@ pub fn refine<W: Wide>(
     b: &mut Scalar<W>,
 ) {
     let relation = Relation::of(op, holds);
+    if let Relation::Apart = relation {
+        forget_ranges(width, a, b);
+    }
     match width {
         OpWidth::W32 => {
             let (mut x, mut y) = (
@@ -53,6 +56,22 @@ pub fn refine<W: Wide>(
     }
     *a = a.sync();
     *b = b.sync();
+}
+
+/// Bits that are known to be clear may contradict the ranges where a path is dead, so the kernel
+/// gives up the ranges first, of both halves.
+fn forget_ranges<W: Wide>(width: OpWidth, a: &mut Scalar<W>, b: &mut Scalar<W>) {
+    let is_const = |n: &Scalar<W>| match width {
+        OpWidth::W32 => n.low_bits().as_const().is_some(),
+        OpWidth::W64 => n.bits.as_const().is_some(),
+    };
+    let narrowed = match (is_const(a), is_const(b)) {
+        (_, true) => a,
+        (true, false) => b,
+        (false, false) => return,
+    };
+    narrowed.full = Bounds::UNBOUNDED;
+    narrowed.low = Bounds::UNBOUNDED;
 }
 
 fn disjoint<W: Width>(a: Bounds<W>, b: Bounds<W>) -> bool {

@@ -130,7 +130,7 @@ impl<W: Wide> Scalar<W> {
     }
 
     fn deduce(mut self) -> Self {
-        self.low = self.low_from_full().deduce();
+        self.low = self.low_from_full().deduce().deduce_across_zero();
         self.full = self.full.deduce().deduce_across_zero();
         self.full_from_low()
     }

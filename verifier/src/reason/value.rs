@@ -155,6 +155,10 @@ pub enum ValueReason {
     /// The frame's stack is deeper than the kernel's verifier supports.
     #[error("the call stack of {0} frames is too deep")]
     CallDepth(usize),
+    /// The count of a loop is the context: the kernel looks for where the number came from, finds
+    /// the entry, and takes that for a bug of its own.
+    #[error("verifier bug: backtracking misuse")]
+    Backtracking,
     /// The path came back to a state it had before.
     #[error("infinite loop detected at insn {0}")]
     InfiniteLoop(ubpf_isa::Pc),
@@ -177,6 +181,7 @@ impl ValueReason {
             | Self::OutOfBounds { .. }
             | Self::MixedPointers
             | Self::InfiniteLoop(_) => Errno::EINVAL,
+            Self::Backtracking => Errno::EFAULT,
             Self::CallDepth(_) | Self::TooComplex(_) | Self::TooManyBranches(_) => Errno::E2BIG,
             _ => Errno::EACCES,
         }

@@ -423,7 +423,8 @@ impl Step<'_> {
         if let Some(var) = p.var.as_const() {
             let off = off.wrapping_add(var as i64);
             let outside = MemoryReason::OutsideStack { direction, reg, off, size };
-            let span = Span::checked(off, size).ok_or(outside)?;
+            // Not even no bytes can be accessed at the frame pointer.
+            let span = Span::checked(off, size).filter(|_| off < 0).ok_or(outside)?;
             return Ok((span, span));
         }
         let (min, max) = (p.var.full.smin, p.var.full.smax);

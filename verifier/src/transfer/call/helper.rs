@@ -6,9 +6,9 @@ use super::callback::Entered;
 use super::clobber;
 use super::dynptr::GivenDynptr;
 use crate::facts;
-use crate::reason::{CallReason, Given, HelperName, R, Reason, Region};
+use crate::reason::{CallReason, Given, HelperName, R, Reason, Region, ValueReason};
 use crate::state::stack::{Byte, Span};
-use crate::state::{MapRef, MemKind, PtrTo, RefId, Reg};
+use crate::state::{MapRef, MemKind, Pointer, PtrTo, RefId, Reg};
 use ubpf_abi::fields::Kptr;
 use ubpf_abi::helper::{ArgKind, CallbackKind, DynptrKind, HelperDecl, HelperId};
 use ubpf_abi::map::{MapFlags, MapOp, MapType};
@@ -78,6 +78,14 @@ impl Step<'_> {
         }
         if decl.name == "dynptr_from_mem" {
             self.check_dynptr_memory()?;
+        }
+        if decl.name == "loop"
+            && matches!(
+                self.frame().regs[Name::R1.index()],
+                Reg::Pointer(Pointer { to: PtrTo::Ctx, .. })
+            )
+        {
+            return Err(ValueReason::Backtracking.into());
         }
         if decl.name == "snprintf" {
             self.check_format(Name::R3, Name::R5)?;
