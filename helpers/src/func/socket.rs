@@ -38,7 +38,7 @@ pub const ALL: &[HelperDef] = &[
     helper!(124 sk_assign, since 5.7,
     "Makes a socket receive the packet.", groups: &[TC],
     variants: &[Variant {
-        groups: &[SK_LOOKUP], args: args_of::<(CtxArg, Option<SockCommon>, u64)>(),
+        groups: &[SK_LOOKUP], args: args_of::<(CtxArg, Option<Sock>, u64)>(),
     }]),
     helper!(136 skc_to_tcp6_sock, since 5.9,
         "The socket as a TCP over IPv6 one, where it is.", groups: &[NET, TRACING_BTF]),
