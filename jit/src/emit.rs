@@ -146,7 +146,6 @@ impl<M: MacroAssembler> Walk<'_, M> {
         let code = self.code;
         let functions: Vec<_> = functions(code).collect();
         let order = core::mem::take(&mut self.layout.order);
-        let mut before = None;
         for (index, &id) in order.iter().enumerate() {
             let block = *self.blocks.get(id);
             if block.is_entry {
@@ -156,15 +155,10 @@ impl<M: MacroAssembler> Walk<'_, M> {
                 let tail_entry = (number == 0).then_some(tail_entry);
                 self.masm.enter(frame(subprog, ops), self.entries[number], tail_entry);
                 self.places.enter();
-                before = None;
-            }
-            if self.layout.begins_loops(id, before) {
-                self.masm.align();
             }
             let label = self.label(id);
             self.masm.bind(label);
             self.block(id, &block, order.get(index + 1).copied());
-            before = Some(id);
         }
     }
 
@@ -282,6 +276,12 @@ impl<M: MacroAssembler> Walk<'_, M> {
         {
             self.flush(behind);
             return Condition::Masked { width: masked, reg, imm, zero: op == CmpOp::Eq };
+        }
+        if let (Value::Sum(_), Operand::Imm(0)) = (self.values.get(dst), src) {
+            // Last, for the flags may tell then.
+            self.flush_but(behind, dst);
+            self.force(dst);
+            return Condition::Compare { op, width, dst, src };
         }
         let dst = self.compared(dst, width, behind);
         let src = match src {

@@ -39,6 +39,27 @@ pub(crate) fn enter_alone(entry: *const u8, [r1, r2, r3, r4, r5]: [u64; 5]) -> u
     function(r1, r2, r3, r4, r5)
 }
 
+/// The way in where nothing of a run is needed but memory: `r1` to `r5`, the host address of guest
+/// address 0, that of the end of the frame, and the function.
+type Leaf = extern "C" fn(u64, u64, u64, u64, u64, u64, u64, *const u8) -> Answer;
+
+/// Runs a function to its end whose image needs nothing of a run but memory. Where an access
+/// faults, the answer's value is the address of its instruction, and `over` is twice the guest
+/// address, plus 1.
+#[inline]
+pub(crate) fn enter_leaf(
+    trampoline: *const u8,
+    [r1, r2, r3, r4, r5]: [u64; 5],
+    host_base: u64,
+    fp: u64,
+    entry: *const u8,
+) -> Answer {
+    // SAFETY: the address is that of the leaf trampoline's code, which has this type, and
+    // upholds what is said of the other one.
+    let trampoline: Leaf = unsafe { core::mem::transmute(trampoline) };
+    trampoline(r1, r2, r3, r4, r5, host_base, fp, entry)
+}
+
 /// Runs a function of an image to its end.
 #[inline]
 pub(crate) fn enter(

@@ -6,6 +6,7 @@ use crate::entry;
 use crate::fault::Watch;
 use crate::meter::Meter;
 use crate::run::{Run, Start};
+use crate::thunks;
 use crate::window::Windows;
 use core::ptr::with_exposed_provenance;
 use dynasmrt::AssemblyOffset;
@@ -16,7 +17,7 @@ use ubpf_abi::limits::{MAX_CALL_FRAMES, STACK_BYTES};
 use ubpf_abi::program::SubprogId;
 use ubpf_abi::{Trap, TrapKind};
 use ubpf_isa::Pc;
-use ubpf_vm::call::{CallCx, Guest, GuestCall};
+use ubpf_vm::call::{Answer, CallCx, Guest, GuestCall};
 use ubpf_vm::code::{Code, MemMode, Op, OpIndex};
 use ubpf_vm::engine::{Call, Image, Thread};
 use ubpf_vm::run::Outcome;
@@ -35,8 +36,18 @@ pub(crate) struct Assembled {
     pub(crate) landing: AssemblyOffset,
     /// Where the accesses that nothing checks begin, ascending, with their ops.
     pub(crate) accesses: Vec<(AssemblyOffset, OpIndex)>,
-    /// Whether it needs nothing of a run: it computes a number from numbers.
-    pub(crate) alone: bool,
+    pub(crate) needs: Needs,
+}
+
+/// What code needs of a run.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Needs<A = AssemblyOffset> {
+    /// Nothing: it computes a number from numbers.
+    Nothing,
+    /// Memory. This is the way in.
+    Memory(A),
+    /// All of it.
+    Run,
 }
 
 /// A compiled program.
@@ -48,7 +59,7 @@ pub(crate) struct Native {
     trampoline: usize,
     entries: Vec<usize>,
     tail_entry: usize,
-    alone: bool,
+    needs: Needs<usize>,
     /// A run with at least this budget need not be counted. 0 where the code counts anyway.
     free_budget: u64,
     /// Whether it counts the ops that it executes.
@@ -73,7 +84,7 @@ impl Native {
         meter: Meter,
         metered: bool,
     ) -> std::io::Result<Self> {
-        let Assembled { code: bytes, entries, landing, accesses, alone, .. } = assembled;
+        let Assembled { code: bytes, entries, landing, accesses, needs, .. } = assembled;
         let Assembled { trampoline, tail_entry, .. } = assembled;
         let pages = Executable::new(&bytes)?;
         let start = pages.at(AssemblyOffset(0)).addr();
@@ -92,7 +103,11 @@ impl Native {
             trampoline: address(trampoline),
             entries: entries.into_iter().map(address).collect(),
             tail_entry: address(tail_entry),
-            alone,
+            needs: match needs {
+                Needs::Nothing => Needs::Nothing,
+                Needs::Memory(leaf) => Needs::Memory(address(leaf)),
+                Needs::Run => Needs::Run,
+            },
             free_budget,
             code,
             meter,
@@ -150,6 +165,15 @@ impl Native {
     #[inline]
     const fn must_count(&self, thread: &Thread) -> bool {
         self.free_budget > thread.budget || thread.counts && !self.metered
+    }
+
+    /// The outcome of a run that ended in a fault, as [`entry::enter_leaf`] tells it.
+    #[cold]
+    fn faulted(&self, thread: &mut Thread, answer: Answer) -> Outcome {
+        let addr = (answer.over.cast_signed() >> 1).cast_unsigned();
+        let op = self.op_at(answer.value as usize).unwrap_or_default();
+        thread.trapped_in = Some(Arc::clone(&self.code));
+        Outcome { result: Err(thunks::fault_trap(&self.code, op, addr)), insns: 0 }
     }
 
     /// Runs the same program compiled so that it counts.
@@ -235,15 +259,26 @@ impl Image for Native {
         if self.must_count(thread) {
             return self.counted(thread, call);
         }
-        if self.alone
-            && let Some(entry) = self.entry(call.func)
-        {
-            if thread.trapped_in.is_some() {
-                thread.trapped_in = None;
+        let Some(entry) = self.entry(call.func) else { return self.run(thread, call) };
+        let value = match self.needs {
+            Needs::Nothing => entry::enter_alone(entry, call.args),
+            Needs::Memory(leaf) => {
+                let stack = thread.stack();
+                let host_base = stack.cage().host_base().as_ptr().addr() as u64;
+                let fp = host_base + u64::from(stack.addr()) + u64::from(FIRST_END);
+                let leaf = with_exposed_provenance(leaf);
+                let answer = entry::enter_leaf(leaf, call.args, host_base, fp, entry);
+                if answer.over != 0 {
+                    return self.faulted(thread, answer);
+                }
+                answer.value
             }
-            return Outcome { result: Ok(entry::enter_alone(entry, call.args)), insns: 0 };
+            Needs::Run => return self.run(thread, call),
+        };
+        if thread.trapped_in.is_some() {
+            thread.trapped_in = None;
         }
-        self.run(thread, call)
+        Outcome { result: Ok(value), insns: 0 }
     }
 
     fn as_any(&self) -> &dyn Any {

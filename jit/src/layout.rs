@@ -63,11 +63,6 @@ impl Layout {
     fn depth(&self, id: BlockId) -> u8 {
         self.depth[id.index()]
     }
-
-    /// Whether loops begin at a block that lies behind another one.
-    pub(crate) fn begins_loops(&self, id: BlockId, before: Option<BlockId>) -> bool {
-        self.depth(id) > 0 && before.is_some_and(|before| self.depth(before) == 0)
-    }
 }
 
 /// Whether jumps from a block that only jumps never get anywhere else.
@@ -75,8 +70,8 @@ fn in_circle(blocks: &Blocks, id: BlockId) -> bool {
     blocks.only_jumps(blocks.destination(id))
 }
 
-/// Loops around each block: of each jump back those blocks between its target and itself from
-/// which it can be reached. Where loops are nested too deeply for that to be cheap, all between.
+/// Loops around each block: those jumps back that can be reached from it without passing in front
+/// of their target. Where loops are nested too deeply for that to be cheap, some are missing.
 fn depths(blocks: &Blocks) -> Vec<u8> {
     let mut depths = Depths {
         depth: vec![0; blocks.len()],
@@ -110,11 +105,11 @@ struct Depths {
 impl Depths {
     /// Adds the loop of jumps back to one block.
     fn add(&mut self, jumps: &[(BlockId, BlockId)], before: &Predecessors) {
-        let (Some(&(head, _)), Some(&(_, last))) = (jumps.first(), jumps.last()) else { return };
+        let Some(&(head, _)) = jumps.first() else { return };
         let mark = head.next();
         let mut pending: Vec<BlockId> = jumps.iter().map(|&(_, from)| from).collect();
         while let Some(id) = pending.pop() {
-            if id < head || id > last || self.seen[id.index()] == mark {
+            if id < head || self.seen[id.index()] == mark {
                 continue;
             }
             if self.steps == 0 {

@@ -126,8 +126,6 @@ pub(crate) trait MacroAssembler: Sized {
     fn jump(&mut self, target: Self::Label, charge: Charge);
     /// Jumps when the condition holds, or when it does not. The charge is for the jump only.
     fn branch(&mut self, condition: Condition, holds: bool, target: Self::Label, charge: Charge);
-    /// Makes what comes next start where the machine likes loops to start.
-    fn align(&mut self);
 
     /// The counter is exact when calls and traps are made.
     fn call_helper(&mut self, op: OpIndex, pc: Pc, native: Option<NativeFn>);

@@ -57,8 +57,18 @@ impl<M: MacroAssembler> Walk<'_, M> {
 
     /// Computes everything that is live, and forgets the rest.
     pub(crate) fn flush(&mut self, live: RegSet) {
+        self.flush_all(self.values.pending(), live);
+    }
+
+    /// The same but for a register whose value is wanted later.
+    pub(crate) fn flush_but(&mut self, live: RegSet, reg: Reg) {
+        let reg = RegSet::of(reg);
+        self.flush_all(self.values.pending() - reg, live | reg);
+    }
+
+    fn flush_all(&mut self, pending: RegSet, live: RegSet) {
         self.needed = live;
-        for reg in self.values.pending().iter() {
+        for reg in pending.iter() {
             if live.contains(reg) {
                 self.force(reg);
             } else {
@@ -144,7 +154,7 @@ impl<M: MacroAssembler> Walk<'_, M> {
             Op::Mov { width: Width::W32, dst, src: Operand::Imm(imm) } => {
                 self.values.set(dst, Value::Const(imm.cast_unsigned().into()));
             }
-            Op::Mov { width, dst, src: Operand::Reg(src) } => self.mov(width, dst, src),
+            Op::Mov { width, dst, src: Operand::Reg(src) } => self.mov(width, dst, src, live),
             Op::Const { dst, value } => {
                 self.values.set(dst, Value::Const(value));
             }
@@ -212,7 +222,7 @@ impl<M: MacroAssembler> Walk<'_, M> {
         self.plan.mode
     }
 
-    fn mov(&mut self, width: Width, dst: Reg, src: Reg) {
+    fn mov(&mut self, width: Width, dst: Reg, src: Reg, live: RegSet) {
         if src == Reg::FP {
             // Its low half is no part of what expressions can say.
             self.values.set(dst, Value::Sum(Sum::of(Reg::FP)));
@@ -222,6 +232,15 @@ impl<M: MacroAssembler> Walk<'_, M> {
             self.force(dst);
             self.values.set(dst, Value::Copy { src: dst, width });
             return;
+        }
+        // What takes an instruction is computed once.
+        let cheap = match self.values.get(src) {
+            Value::Own | Value::Const(_) | Value::Copy { .. } => true,
+            Value::Sum(sum) => sum.index.is_none(),
+            Value::SignExtended { .. } | Value::Shift(_) | Value::Mask { .. } => false,
+        };
+        if live.contains(src) && !cheap {
+            self.force(src);
         }
         let whole = width == Width::W64 || self.narrow.contains(src);
         self.put_off(dst, &[src], |walk| match (walk.values.get(src), whole) {

@@ -134,6 +134,9 @@ fn accesses_that_fault_end_the_run_as_in_checked_code() {
                 let found = run(text, Some(mode), true);
                 assert_eq!(found.0.result, expected.0.result, "{mode:?}:\n{text}");
                 assert_eq!(found.0.insns, expected.0.insns, "{mode:?}:\n{text}");
+                let (outcome, memory) = run(text, Some(mode), false);
+                assert_eq!(outcome.result, expected.0.result, "{mode:?}, not counting:\n{text}");
+                assert!(memory == expected.1, "{mode:?}:\n{text}");
             }
         }
     }

@@ -11,7 +11,7 @@ use ubpf_abi::limits::MAX_TAIL_CALLS;
 use ubpf_abi::{Access, Trap, TrapKind};
 use ubpf_isa::{AtomicOp, AtomicSize, Reg, Size};
 use ubpf_vm::call::{Answer, CallCx, answer};
-use ubpf_vm::code::{MemAccess, Op};
+use ubpf_vm::code::{Code, MemAccess, Op, OpIndex};
 use ubpf_vm::mem::Word;
 
 /// A thunk that takes `r1` to `r5` where they are.
@@ -107,15 +107,22 @@ pub(crate) extern "C" fn fault(run: &Run<'_>, ip: u64, addr: u64) -> Answer {
     let image = run.image.get();
     let op = image.op_at(ip as usize).unwrap_or_default();
     run.set_op(op);
-    let (access, bytes) = match image.code().ops().get(op.index()) {
+    over_inside(run, fault_trap(image.code(), op, addr))
+}
+
+/// Why a run ended whose access at this op faulted.
+pub(crate) fn fault_trap(code: &Code, op: OpIndex, addr: u64) -> Trap {
+    let (access, bytes) = match code.ops().get(op.index()) {
         Some(Op::Load { size, .. } | Op::LoadAcquire { size, .. }) => (Access::Read, size.bytes()),
         Some(Op::Store { size, .. } | Op::StoreRelease { size, .. }) => {
             (Access::Write, size.bytes())
         }
         Some(Op::Atomic { size, .. }) => (Access::Write, size.size().bytes()),
-        _ => return over_inside(run, run.trap_here(TrapKind::BadPc)),
+        // The key of an array look-up.
+        Some(Op::CallHelper { .. }) => (Access::Read, 4),
+        _ => return Trap::new(TrapKind::BadPc, code.pc(op)),
     };
-    over_inside(run, Trap::memory(access, run.pc(), addr, bytes))
+    Trap::memory(access, code.pc(op), addr, bytes)
 }
 
 /// A store that its window does not cover.

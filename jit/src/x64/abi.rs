@@ -105,7 +105,7 @@ impl Assembler {
     /// Clears the bytes below `r10`: 16 at a time, and 8 at the far end.
     fn clear_stack(&mut self, bytes: u32) {
         let bytes = bytes.cast_signed();
-        self.uses_run |= bytes > 0;
+        self.uses_frame |= bytes > 0;
         if bytes >= 16 {
             dynasm!(self.ops ; .arch x64 ; xorps xmm0, xmm0);
         }
@@ -363,13 +363,55 @@ impl Assembler {
             ; mov edx, 1
             ; jmp =>out
         );
-        self.emit_landing();
+        let fault = self.emit_leaf_trampoline();
+        self.emit_landing(fault);
+    }
+
+    /// The way in for code that needs no run: what it needs of memory comes in registers and on
+    /// the stack. In place of the run, `r12` holds the stack pointer and, to tell it from a run,
+    /// 1. Where the code faults, it goes on at the label.
+    fn emit_leaf_trampoline(&mut self) -> DynamicLabel {
+        let leaf = self.routines.leaf;
+        let [fault, out] = core::array::from_fn(|_| self.ops.new_dynamic_label());
+        let saved: Vec<u8> = [RBP, R12, RBX, R13, R14, R15]
+            .into_iter()
+            .filter(|&reg| reg == R12 || reg == RBP || self.saved.contains(&reg))
+            .collect();
+        // Behind the saved registers and the return address.
+        let args = 8 * saved.len() as i32 + 8;
+        dynasm!(self.ops ; .arch x64 ; =>leaf);
+        for &reg in &saved {
+            dynasm!(self.ops ; .arch x64 ; push Rq(reg));
+        }
+        dynasm!(self.ops ; .arch x64
+            ; lea r12, [rsp + 1]
+            ; mov rbp, [rsp + args]
+            ; call QWORD [rsp + args + 8]
+            ; xor edx, edx
+            ; =>out
+        );
+        for &reg in saved.iter().rev() {
+            dynasm!(self.ops ; .arch x64 ; pop Rq(reg));
+        }
+        dynasm!(self.ops ; .arch x64
+            ; ret
+            ; =>fault
+            ; lea rsp, [r12 - 1]
+            ; mov rax, rsi
+            ; lea rdx, [rdx + rdx + 1]
+            ; jmp =>out
+        );
+        fault
     }
 
     /// See [`fault`](crate::fault) for what is in which register.
-    fn emit_landing(&mut self) {
+    fn emit_landing(&mut self, leaf: DynamicLabel) {
         let Routines { landing, over, .. } = self.routines;
-        dynasm!(self.ops ; .arch x64 ; =>landing);
+        dynasm!(self.ops ; .arch x64
+            ; =>landing
+            ; test r12b, 1
+            ; jnz =>leaf
+        );
         self.spill_counter();
         dynasm!(self.ops ; .arch x64
             ; mov rsp, [r12 + layout::STACK_POINTER]

@@ -145,6 +145,7 @@ impl Assembler {
             }
             Operand::Imm(imm) => self.with_immediate(op.number, width, dst, imm),
         }
+        self.set_flags(dst, width);
     }
 
     fn emit_mul(&mut self, width: Width, dst: Reg, src: Operand) {

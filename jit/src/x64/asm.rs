@@ -4,10 +4,10 @@ use super::abi::NativeFrame;
 use super::arith::Division;
 use super::buffer::{Buffer, Unreachable};
 use super::regs::{R9, R11, native};
-use crate::image::Assembled;
+use crate::image::{Assembled, Needs};
 use crate::masm::{Access, Plan};
 use crate::run::layout;
-use dynasmrt::{DynamicLabel, DynasmApi, dynasm};
+use dynasmrt::{AssemblyOffset, DynamicLabel, DynasmApi, dynasm};
 use ubpf_abi::TrapKind;
 use ubpf_isa::{AtomicOp, Operand, Reg, Width};
 use ubpf_vm::code::{MemMode, OpIndex};
@@ -25,8 +25,13 @@ pub(crate) struct Assembler {
     pub(super) cold: Vec<Cold>,
     /// Where accesses begin that nothing checks.
     pub(super) accesses: Vec<(DynamicLabel, OpIndex)>,
-    /// Whether the code uses its run, or `r10`, other than for accesses.
+    /// Whether the code uses its run.
     pub(super) uses_run: bool,
+    /// Whether it uses `r10` or the cage's address, other than for accesses.
+    pub(super) uses_frame: bool,
+    /// Whether the flags say something of a register: which, in what width, and up to where in
+    /// the code nothing changes them.
+    pub(super) flags: Option<(u8, Width, AssemblyOffset)>,
     /// Registers that some function saves because it changes them.
     pub(super) saved: Vec<u8>,
 }
@@ -35,6 +40,8 @@ pub(crate) struct Assembler {
 #[derive(Clone, Copy)]
 pub(super) struct Routines {
     pub(super) trampoline: DynamicLabel,
+    /// The way in for code that needs no run.
+    pub(super) leaf: DynamicLabel,
     /// The run is over: leaves generated code from any depth.
     pub(super) over: DynamicLabel,
     /// Where faults land.
@@ -91,6 +98,7 @@ impl Assembler {
         let mut label = || asm.new_dynamic_label();
         let routines = Routines {
             trampoline: label(),
+            leaf: label(),
             over: label(),
             landing: label(),
             raise: label(),
@@ -110,6 +118,8 @@ impl Assembler {
             cold: Vec::new(),
             accesses: Vec::new(),
             uses_run: plan.metered || plan.images_change || plan.mode == MemMode::Checked,
+            uses_frame: false,
+            flags: None,
             saved: Vec::new(),
         };
         masm.emit_routines();
@@ -135,13 +145,21 @@ impl Assembler {
         let mut accesses = accesses.collect::<Result<Vec<_>, Unreachable>>()?;
         // Blocks may lie in another order than their ops.
         accesses.sort_unstable();
-        let alone = !self.uses_run && accesses.is_empty();
+        let needs = if self.uses_run {
+            Needs::Run
+        } else if self.uses_frame || !accesses.is_empty() {
+            Needs::Memory(finished.offset(self.routines.leaf)?)
+        } else {
+            Needs::Nothing
+        };
         let code = finished.code;
-        Ok(Assembled { code, trampoline, entries, tail_entry, landing, accesses, alone })
+        Ok(Assembled { code, trampoline, entries, tail_entry, landing, accesses, needs })
     }
 
     /// Sends something out of line, to come back to `back`.
     pub(super) fn detour(&mut self, what: Detour, back: DynamicLabel) -> DynamicLabel {
+        // Who knows what it does to the flags.
+        self.flags = None;
         let at = self.ops.new_dynamic_label();
         self.cold.push(Cold { at, back, what });
         at
@@ -150,8 +168,30 @@ impl Assembler {
     /// Moves a whole register, unless it is the same.
     pub(super) fn copy(&mut self, dst: u8, src: u8) {
         if dst != src {
+            let before = self.ops.offset();
             self.with_register(MOV.wide(), src, dst);
+            self.keep_flags(dst, before);
         }
+    }
+
+    /// The flags are those of an operation's result in a register from here on.
+    pub(super) fn set_flags(&mut self, dst: u8, width: Width) {
+        self.flags = Some((dst, width, self.ops.offset()));
+    }
+
+    /// What was emitted since `before` changed a register and no flags.
+    pub(super) fn keep_flags(&mut self, dst: u8, before: AssemblyOffset) {
+        self.flags = match self.flags {
+            Some((reg, width, end)) if end == before && reg != dst => {
+                Some((reg, width, self.ops.offset()))
+            }
+            _ => None,
+        };
+    }
+
+    /// Whether the flags tell 0 from other values of a register already.
+    pub(super) fn flags_tell(&self, reg: u8, width: Width) -> bool {
+        self.flags == Some((reg, width, self.ops.offset()))
     }
 
     /// Whether the counter is in `r9`, rather than in the run.
@@ -171,7 +211,7 @@ impl Assembler {
 
     /// Makes the host address in a register a guest address.
     pub(super) fn host_to_guest(&mut self, reg: u8) {
-        self.uses_run = true;
+        self.uses_frame = true;
         if self.counter_in_register() {
             dynasm!(self.ops ; .arch x64 ; sub Rq(reg), [r12 + layout::HOST_BASE]);
         } else {
@@ -181,6 +221,7 @@ impl Assembler {
 
     /// A 64-bit constant, in the shortest way that leaves flags alone.
     pub(super) fn load_constant(&mut self, dst: u8, value: u64) {
+        let before = self.ops.offset();
         if let Ok(small) = u32::try_from(value) {
             if dst >= 8 {
                 self.ops.push(0x41);
@@ -192,6 +233,7 @@ impl Assembler {
         } else {
             dynasm!(self.ops ; .arch x64 ; mov Rq(dst), QWORD value.cast_signed());
         }
+        self.keep_flags(dst, before);
     }
 }
 
@@ -353,12 +395,15 @@ impl Assembler {
             Mem { base, index: None, disp: 0 } => self.copy(dst, base),
             Mem { base, index: None, disp } if base == dst => {
                 self.with_immediate(ADD.number, Width::W64, dst, disp);
+                self.set_flags(dst, Width::W64);
             }
             Mem { base, index: Some((index, 0)), disp: 0 } if base == dst => {
                 self.with_register(Opcode::new(ADD.code).wide(), index, dst);
+                self.set_flags(dst, Width::W64);
             }
             Mem { base, index: Some((index, 0)), disp: 0 } if index == dst => {
                 self.with_register(Opcode::new(ADD.code).wide(), base, dst);
+                self.set_flags(dst, Width::W64);
             }
             mem => self.with_memory(Opcode::new(0x8d).wide(), dst, mem),
         }

@@ -18,9 +18,6 @@ use ubpf_vm::call::NativeFn;
 use ubpf_vm::code::OpIndex;
 use ubpf_vm::map::MapLayout;
 
-/// Where outermost loops start: at multiples of so many bytes.
-const LOOP_ALIGNMENT: u8 = 32;
-
 /// Jumps when a condition of the flags holds.
 macro_rules! jump_if {
     ($masm:expr, $when:expr, $target:expr) => {
@@ -120,6 +117,9 @@ impl Assembler {
             }
             Condition::Compare { op, width, dst, src: Operand::Imm(0) } if dst != Reg::FP => {
                 let dst = native(dst);
+                if matches!(op, CmpOp::Eq | CmpOp::Ne) && self.flags_tell(dst, width) {
+                    return When::holds(op);
+                }
                 self.with_register(TEST.of(width), dst, dst);
                 When::holds(op)
             }
@@ -180,6 +180,7 @@ impl MacroAssembler for Assembler {
     }
 
     fn bind(&mut self, label: DynamicLabel) {
+        self.flags = None;
         dynasm!(self.ops ; .arch x64 ; =>label);
     }
 
@@ -373,10 +374,6 @@ impl MacroAssembler for Assembler {
 
     fn call_helper(&mut self, op: OpIndex, pc: Pc, native: Option<NativeFn>) {
         self.call_thunk(op, pc, native);
-    }
-
-    fn align(&mut self) {
-        self.ops.pad(LOOP_ALIGNMENT);
     }
 
     fn lookup(&mut self, layout: MapLayout, key: Access) {

@@ -310,6 +310,8 @@ impl Assembler {
         if mem != Mem::CHECKED {
             self.lea(R11, mem);
         }
+        // It reloads `r9` from there.
+        self.uses_run = true;
         self.spill_counter();
         dynasm!(self.ops ; .arch x64 ; mov r10, rax);
         let operand = if src == RAX { R10 } else { src };
