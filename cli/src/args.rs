@@ -202,6 +202,8 @@ pub enum What {
     Insns,
     /// The executable form that engines run
     Code,
+    /// Machine code, beside instructions and C source
+    Jited,
     /// Control-flow graph, in Graphviz's language
     Cfg,
     /// Types, as C

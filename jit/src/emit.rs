@@ -18,11 +18,12 @@ pub(crate) fn emit<M: MacroAssembler>(
     code: &Code,
     mode: MemMode,
     metered: bool,
+    marks: bool,
 ) -> (M::Output, Meter) {
     let blocks = Blocks::of(code);
     let meter = Meter::plan(&blocks);
     let images_change = code.ops().contains(&Op::TailCall);
-    let plan = Plan { mode, metered, images_change };
+    let plan = Plan { mode, metered, images_change, marks };
     let trusted = mode != MemMode::Checked;
     let mut masm = M::new(plan, code.ops().len());
     let entries: Vec<M::Label> = code.subprogs().iter().map(|_| masm.label()).collect();
@@ -156,9 +157,16 @@ impl<M: MacroAssembler> Walk<'_, M> {
                 self.masm.enter(frame(subprog, ops), self.entries[number], tail_entry);
                 self.places.enter();
             }
+            if self.layout.begins_tight_loop(id) {
+                self.masm.align();
+            }
             let label = self.label(id);
             self.masm.bind(label);
             self.block(id, &block, order.get(index + 1).copied());
+        }
+        if self.plan.marks {
+            // Where the last one's code ends.
+            self.masm.mark(OpIndex(code.ops().len() as u32));
         }
     }
 
@@ -178,10 +186,16 @@ impl<M: MacroAssembler> Walk<'_, M> {
         let plain = if block.end == End::Fall { ops } else { &ops[..ops.len() - 1] };
         for (index, op) in plain.iter().enumerate() {
             let live = self.live[ops.len() - index - 1];
+            if self.plan.marks {
+                self.masm.mark(OpIndex((start + index) as u32));
+            }
             self.op(OpIndex((start + index) as u32), op, live);
             self.places.follow(op);
         }
         let last = OpIndex((start + ops.len() - 1) as u32);
+        if self.plan.marks && block.end != End::Fall {
+            self.masm.mark(last);
+        }
         self.end(id, block, last, next, behind);
     }
 

@@ -37,6 +37,8 @@ pub(crate) struct Assembled {
     /// Where the accesses that nothing checks begin, ascending, with their ops.
     pub(crate) accesses: Vec<(AssemblyOffset, OpIndex)>,
     pub(crate) needs: Needs,
+    /// Where ops begin, in the code's order, where that was asked for.
+    pub(crate) marks: Vec<(AssemblyOffset, OpIndex)>,
 }
 
 /// What code needs of a run.

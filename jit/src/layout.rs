@@ -8,21 +8,30 @@ use crate::blocks::{Block, BlockId, Blocks, End};
 /// The order of a program's blocks.
 pub(crate) struct Layout {
     pub(crate) order: Vec<BlockId>,
-    /// Loops around each block.
+    loops: Loops,
+}
+
+/// The loops of a program.
+struct Loops {
+    /// Around each block.
     depth: Vec<u8>,
+    /// Blocks in the loop that each block begins, or 0.
+    size: Vec<u32>,
 }
 
 impl Layout {
     /// The program's own order.
     pub(crate) fn as_written(blocks: &Blocks) -> Self {
         let order = blocks.iter().map(|(id, _)| id).collect();
-        Self { order, depth: vec![0; blocks.len()] }
+        let loops = Loops { depth: vec![0; blocks.len()], size: vec![0; blocks.len()] };
+        Self { order, loops }
     }
 
     /// An order by loops. The blocks of a function stay together, its entry first; those that
     /// only jump are left out.
     pub(crate) fn by_loops(blocks: &Blocks) -> Self {
-        let mut layout = Self { order: Vec::with_capacity(blocks.len()), depth: depths(blocks) };
+        let order = Vec::with_capacity(blocks.len());
+        let mut layout = Self { order, loops: Loops::of(blocks) };
         let left_out = |(id, block): (BlockId, &Block)| {
             blocks.only_jumps(id) && !block.follows_call && !in_circle(blocks, id)
         };
@@ -61,7 +70,15 @@ impl Layout {
     }
 
     fn depth(&self, id: BlockId) -> u8 {
-        self.depth[id.index()]
+        self.loops.depth[id.index()]
+    }
+
+    /// Whether a block begins a tight loop: of those it matters where in memory they begin, while
+    /// others only get longer.
+    pub(crate) fn begins_tight_loop(&self, id: BlockId) -> bool {
+        /// The body, and a condition in it.
+        const MOST_BLOCKS: u32 = 3;
+        (1..=MOST_BLOCKS).contains(&self.loops.size[id.index()])
     }
 }
 
@@ -70,58 +87,42 @@ fn in_circle(blocks: &Blocks, id: BlockId) -> bool {
     blocks.only_jumps(blocks.destination(id))
 }
 
-/// Loops around each block: those jumps back that can be reached from it without passing in front
-/// of their target. Where loops are nested too deeply for that to be cheap, some are missing.
-fn depths(blocks: &Blocks) -> Vec<u8> {
-    let mut depths = Depths {
-        depth: vec![0; blocks.len()],
-        seen: vec![BlockId(0); blocks.len()],
-        steps: 16 * blocks.len() + 64,
-    };
-    let before = predecessors(blocks);
-    // Jumps back to one block make one loop.
-    let mut back: Vec<(BlockId, BlockId)> = blocks
-        .iter()
-        .filter_map(|(id, block)| match block.end {
-            End::Jump(to) | End::Branch(to) if to <= id => Some((to, id)),
-            _ => None,
-        })
-        .collect();
-    back.sort_unstable();
-    for jumps in back.chunk_by(|one, other| one.0 == other.0) {
-        depths.add(jumps, &before);
-    }
-    depths.depth
-}
-
-struct Depths {
-    depth: Vec<u8>,
-    /// Behind the head of the last loop that each block was found in.
-    seen: Vec<BlockId>,
-    /// Steps that may still be taken.
-    steps: usize,
-}
-
-impl Depths {
-    /// Adds the loop of jumps back to one block.
-    fn add(&mut self, jumps: &[(BlockId, BlockId)], before: &Predecessors) {
-        let Some(&(head, _)) = jumps.first() else { return };
-        let mark = head.next();
-        let mut pending: Vec<BlockId> = jumps.iter().map(|&(_, from)| from).collect();
-        while let Some(id) = pending.pop() {
-            if id < head || self.seen[id.index()] == mark {
-                continue;
-            }
-            if self.steps == 0 {
-                return;
-            }
-            self.steps -= 1;
-            self.seen[id.index()] = mark;
-            self.depth[id.index()] = self.depth[id.index()].saturating_add(1);
-            if id != head {
-                pending.extend(before.of(id));
+impl Loops {
+    /// A block lies in the loops of those jumps back that can be reached from it without passing
+    /// in front of their target. Where loops are nested too deeply for that to be cheap, some are
+    /// missing.
+    fn of(blocks: &Blocks) -> Self {
+        let before = predecessors(blocks);
+        // Jumps back to one block make one loop.
+        let mut back: Vec<(BlockId, BlockId)> = blocks
+            .iter()
+            .filter_map(|(id, block)| match block.end {
+                End::Jump(to) | End::Branch(to) if to <= id => Some((to, id)),
+                _ => None,
+            })
+            .collect();
+        back.sort_unstable();
+        let mut loops = Self { depth: vec![0; blocks.len()], size: vec![0; blocks.len()] };
+        // Behind the head of the last loop that each block was found in.
+        let mut seen = vec![BlockId(0); blocks.len()];
+        let mut steps = 16 * blocks.len() + 64;
+        for jumps in back.chunk_by(|one, other| one.0 == other.0) {
+            let Some(&(head, _)) = jumps.first() else { continue };
+            let mut pending: Vec<BlockId> = jumps.iter().map(|&(_, from)| from).collect();
+            while let Some(id) = pending.pop() {
+                if id < head || seen[id.index()] == head.next() || steps == 0 {
+                    continue;
+                }
+                steps -= 1;
+                seen[id.index()] = head.next();
+                loops.size[head.index()] += 1;
+                loops.depth[id.index()] = loops.depth[id.index()].saturating_add(1);
+                if id != head {
+                    pending.extend(before.of(id));
+                }
             }
         }
+        loops
     }
 }
 

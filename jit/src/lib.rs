@@ -67,9 +67,10 @@ mod x64;
 #[cfg(all(test, target_arch = "x86_64", unix))]
 mod tests;
 
-use image::Native;
+use image::{Assembled, Native};
+use meter::Meter;
 use std::sync::Arc;
-use ubpf_vm::code::{Code, MemMode};
+use ubpf_vm::code::{Code, MemMode, OpIndex};
 use ubpf_vm::engine::{CompileError, Engine, Image};
 
 /// The compiling engine.
@@ -118,27 +119,57 @@ pub fn machine_code(image: &dyn Image) -> Option<&[u8]> {
     image.as_any().downcast_ref().map(Native::bytes)
 }
 
+/// What a program becomes, for people to read.
+#[derive(Clone, Debug)]
+pub struct Listing {
+    /// Its machine code. Addresses of functions of this process are in it, so nobody else can
+    /// run it.
+    pub code: Vec<u8>,
+    /// Where in the code each op begins, and at last, with an index that is none, where they end.
+    /// What stands in front and behind is what all share: ways in and out, and what is seldom
+    /// needed.
+    pub ops: Vec<(usize, OpIndex)>,
+}
+
+impl Jit {
+    /// Compiles a program to be read rather than run.
+    ///
+    /// # Errors
+    /// [`CompileError`] when it cannot be compiled.
+    pub fn listing(&self, code: &Code) -> Result<Listing, CompileError> {
+        let mode = code.mode();
+        let (assembled, _) = assemble(code, mode, mode == MemMode::Checked, true)
+            .map_err(|source| CompileError { engine: Self::NAME, source })?;
+        let ops = assembled.marks.into_iter().map(|(at, op)| (at.0, op)).collect();
+        Ok(Listing { code: assembled.code, ops })
+    }
+}
+
+type Failure = Box<dyn std::error::Error + Send + Sync>;
+
 /// Compiles for the code's own mode.
-fn compile(code: Arc<Code>) -> Result<Native, Box<dyn std::error::Error + Send + Sync>> {
+fn compile(code: Arc<Code>) -> Result<Native, Failure> {
     let mode = code.mode();
     compile_as(code, mode, mode == MemMode::Checked)
 }
 
+fn compile_as(code: Arc<Code>, mode: MemMode, metered: bool) -> Result<Native, Failure> {
+    let (assembled, meter) = assemble(&code, mode, metered, false)?;
+    Ok(Native::new(code, assembled, meter, metered)?)
+}
+
 #[cfg(all(target_arch = "x86_64", unix))]
-fn compile_as(
-    code: Arc<Code>,
+fn assemble(
+    code: &Code,
     mode: MemMode,
     metered: bool,
-) -> Result<Native, Box<dyn std::error::Error + Send + Sync>> {
-    let (assembled, meter) = emit::emit::<x64::Assembler>(&code, mode, metered);
-    Ok(Native::new(code, assembled?, meter, metered)?)
+    marks: bool,
+) -> Result<(Assembled, Meter), Failure> {
+    let (assembled, meter) = emit::emit::<x64::Assembler>(code, mode, metered, marks);
+    Ok((assembled?, meter))
 }
 
 #[cfg(not(all(target_arch = "x86_64", unix)))]
-fn compile_as(
-    _: Arc<Code>,
-    _: MemMode,
-    _: bool,
-) -> Result<Native, Box<dyn std::error::Error + Send + Sync>> {
+fn assemble(_: &Code, _: MemMode, _: bool, _: bool) -> Result<(Assembled, Meter), Failure> {
     Err(Box::new(Unsupported))
 }

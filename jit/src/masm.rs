@@ -23,6 +23,8 @@ pub(crate) struct Plan {
     pub(crate) metered: bool,
     /// Whether another program may have run when a call returns.
     pub(crate) images_change: bool,
+    /// Whether somebody wants to know where the code of each op begins.
+    pub(crate) marks: bool,
 }
 
 /// What a function needs of its frame on the host's stack.
@@ -95,6 +97,8 @@ pub(crate) trait MacroAssembler: Sized {
 
     fn label(&mut self) -> Self::Label;
     fn bind(&mut self, label: Self::Label);
+    /// The code of an op begins here.
+    fn mark(&mut self, op: OpIndex);
 
     /// Begins a function. With `tail_entry` there is a second entry, for tail calls.
     fn enter(&mut self, frame: Frame, entry: Self::Label, tail_entry: Option<Self::Label>);
@@ -136,6 +140,8 @@ pub(crate) trait MacroAssembler: Sized {
     fn call_loop(&mut self, op: OpIndex, target: Self::Label, framed: bool);
     /// `r0` becomes the number of the CPU.
     fn cpu(&mut self);
+    /// Makes what comes next start where the machine likes loops to start.
+    fn align(&mut self);
     /// `framed`: the function, or one that it calls, may use `r10`.
     fn call_subprog(&mut self, op: OpIndex, target: Self::Label, framed: bool);
     fn call_reg(&mut self, op: OpIndex, target: Reg);

@@ -3,6 +3,7 @@
 //! - `insns`: disassembly between the C lines it comes from
 //! - `cfg`: control flow, for Graphviz
 //! - `code`: what the engines execute
+//! - `jited`: what the JIT makes of that, beside the instructions and C lines
 //! - `maps`: maps and global data
 //!
 //! Types are written by `ubpf::abi::btf::c`.
@@ -10,6 +11,7 @@
 mod cfg;
 mod code;
 mod insns;
+mod jited;
 mod maps;
 
 use crate::args::{DumpArgs, What};
@@ -17,8 +19,8 @@ use crate::failure::{Exit, Failure};
 use crate::object::{self, Source};
 use crate::style::{self, DIM, HEADING};
 use std::io::{self, Write};
-use ubpf::Module;
 use ubpf::abi::btf::c;
+use ubpf::{Jit, Module};
 
 /// Runs the command.
 ///
@@ -41,7 +43,7 @@ pub fn run(args: &DumpArgs, out: &mut dyn Write) -> Result<Exit, Failure> {
             })?;
             write!(out, "{types}")?;
         }
-        What::Insns | What::Code | What::Cfg => {
+        What::Insns | What::Code | What::Jited | What::Cfg => {
             let modules = match &args.prog {
                 Some(_) => vec![source.module(&engine, args.prog.as_deref(), prog_type)?],
                 None => source.modules(&engine, prog_type)?,
@@ -52,12 +54,25 @@ pub fn run(args: &DumpArgs, out: &mut dyn Write) -> Result<Exit, Failure> {
                 }
                 match args.what {
                     What::Cfg => cfg::print(out, module.program())?,
-                    What::Code => {
+                    What::Code | What::Jited => {
+                        // What no verifier accepts runs with checks.
+                        let verified = engine.verify_module(module);
                         let instance = engine
-                            .instantiate(module)
+                            .instantiate(verified.as_ref().unwrap_or(module))
                             .map_err(|e| object::cannot_run(&source, e))?;
+                        let code = instance.image().code();
                         title(out, module)?;
-                        code::print(out, instance.image().code())?;
+                        if args.what == What::Code {
+                            code::print(out, code)?;
+                        } else {
+                            let jit = Jit::new().map_err(|unsupported| {
+                                Failure::unusable("there is no machine code").because(unsupported)
+                            })?;
+                            let listing = jit.listing(code).map_err(|e| {
+                                Failure::unusable("the program cannot be compiled").because(e)
+                            })?;
+                            jited::print(out, code, &listing)?;
+                        }
                     }
                     _ => {
                         title(out, module)?;

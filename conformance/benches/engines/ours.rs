@@ -63,10 +63,6 @@ impl Ours {
             _ => Jit::new().expect("benchmarks run where there is a JIT").compile(code),
         };
         let image = image.expect("the engine takes the program");
-        if let (Ok(dir), Some(code)) = (std::env::var("UBPF_DUMP"), ubpf_jit::machine_code(&*image))
-        {
-            std::fs::write(format!("{dir}/{name}.{mode:?}.bin"), code).unwrap();
-        }
         let thread = Thread::new(&world, Cpu(0)).expect("a stack");
         let state = state(&registry, &world, &program);
         let column = match mode {

@@ -25,6 +25,8 @@ pub(crate) struct Assembler {
     pub(super) cold: Vec<Cold>,
     /// Where accesses begin that nothing checks.
     pub(super) accesses: Vec<(DynamicLabel, OpIndex)>,
+    /// Where ops begin, where that is wanted.
+    pub(super) marks: Vec<(DynamicLabel, OpIndex)>,
     /// Whether the code uses its run.
     pub(super) uses_run: bool,
     /// Whether it uses `r10` or the cage's address, other than for accesses.
@@ -118,6 +120,7 @@ impl Assembler {
             cold: Vec::new(),
             accesses: Vec::new(),
             uses_run: plan.metered || plan.images_change || plan.mode == MemMode::Checked,
+            marks: Vec::new(),
             uses_frame: false,
             flags: None,
             saved: Vec::new(),
@@ -145,6 +148,8 @@ impl Assembler {
         let mut accesses = accesses.collect::<Result<Vec<_>, Unreachable>>()?;
         // Blocks may lie in another order than their ops.
         accesses.sort_unstable();
+        let marks = self.marks.iter().map(|&(at, op)| Ok((finished.offset(at)?, op)));
+        let marks = marks.collect::<Result<Vec<_>, Unreachable>>()?;
         let needs = if self.uses_run {
             Needs::Run
         } else if self.uses_frame || !accesses.is_empty() {
@@ -153,7 +158,7 @@ impl Assembler {
             Needs::Nothing
         };
         let code = finished.code;
-        Ok(Assembled { code, trampoline, entries, tail_entry, landing, accesses, needs })
+        Ok(Assembled { code, trampoline, entries, tail_entry, landing, accesses, needs, marks })
     }
 
     /// Sends something out of line, to come back to `back`.

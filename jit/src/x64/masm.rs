@@ -18,6 +18,9 @@ use ubpf_vm::call::NativeFn;
 use ubpf_vm::code::OpIndex;
 use ubpf_vm::map::MapLayout;
 
+/// Where tight loops start: at multiples of so many bytes.
+const LOOP_ALIGNMENT: u8 = 32;
+
 /// Jumps when a condition of the flags holds.
 macro_rules! jump_if {
     ($masm:expr, $when:expr, $target:expr) => {
@@ -182,6 +185,16 @@ impl MacroAssembler for Assembler {
     fn bind(&mut self, label: DynamicLabel) {
         self.flags = None;
         dynasm!(self.ops ; .arch x64 ; =>label);
+    }
+
+    fn align(&mut self) {
+        self.ops.pad(LOOP_ALIGNMENT);
+    }
+
+    fn mark(&mut self, op: OpIndex) {
+        let here = self.ops.new_dynamic_label();
+        dynasm!(self.ops ; .arch x64 ; =>here);
+        self.marks.push((here, op));
     }
 
     fn enter(&mut self, frame: Frame, entry: DynamicLabel, tail_entry: Option<DynamicLabel>) {

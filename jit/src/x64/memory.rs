@@ -228,6 +228,7 @@ impl Assembler {
         self.with_immediate(CMP.number, Width::W32, RAX, entries.cast_signed());
         dynasm!(self.ops ; .arch x64 ; jae =>none);
         if cpu_stride > 0 {
+            self.uses_run = true;
             dynasm!(self.ops ; .arch x64
                 ; mov r10d, [r12 + layout::CPU]
                 ; imul r10, r10, cpu_stride.cast_signed()
