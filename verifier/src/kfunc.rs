@@ -7,7 +7,9 @@ use std::collections::BTreeSet;
 use ubpf_abi::btf::{Btf, BtfId, Param};
 use ubpf_abi::kfunc::{KfuncDecl, KfuncFlag, KfuncSpecial};
 use ubpf_abi::object::ExternKind;
-use ubpf_isa::{CallTarget, Insn};
+use ubpf_abi::platform::Platform;
+use ubpf_abi::program::Program;
+use ubpf_isa::{CallTarget, Insn, Pc, decode};
 
 /// Different kernel functions that a program may call.
 const MAX_KFUNCS: usize = 256;
@@ -114,21 +116,25 @@ impl<'a> Cx<'a> {
 ///
 /// # Errors
 /// The first that does not.
-pub fn check(cx: &Cx<'_>) -> Result<(), Rejection> {
+pub fn check(program: &Program, platform: &dyn Platform) -> Result<(), Rejection> {
     let mut called = BTreeSet::new();
-    for (pc, insn) in cx.text.insns() {
-        let Insn::Call(CallTarget::Kfunc { btf_id, .. }) = insn else { continue };
-        let symbol = cx.program.externs.get(btf_id.cast_unsigned() as usize);
+    for (pc, slots) in (0..).zip((0..program.slots.len()).map(|i| &program.slots[i..])) {
+        let Ok(Insn::Call(CallTarget::Kfunc { btf_id, btf_off })) = decode(slots) else { continue };
+        let refused = |reason| Err(Rejection::at(Pc(pc), reason));
+        let symbol = program.externs.get(btf_id.cast_unsigned() as usize);
         let Some(symbol) = symbol.filter(|s| has_target(s.kind)) else { continue };
-        if !cx.program.is_gpl_compatible() {
-            return Err(Rejection::at(pc, KfuncReason::Gpl));
+        if !program.is_gpl_compatible() {
+            return refused(KfuncReason::Gpl);
         }
-        let decl = cx.platform.kfunc(&symbol.name);
+        if btf_off != 0 {
+            return refused(KfuncReason::NoModule { negative: btf_off < 0 });
+        }
+        let decl = platform.kfunc(&symbol.name);
         if decl.is_some_and(|d| d.special == Some(KfuncSpecial::DeviceBound)) {
-            return Err(Rejection::at(pc, KfuncReason::DeviceBound));
+            return refused(KfuncReason::DeviceBound);
         }
         if called.len() == MAX_KFUNCS && !called.contains(&btf_id) {
-            return Err(Rejection::at(pc, KfuncReason::TooMany));
+            return refused(KfuncReason::TooMany);
         }
         called.insert(btf_id);
     }

@@ -34,6 +34,7 @@ pub mod reason;
 pub mod state;
 pub mod structure;
 mod subprogs;
+mod symbols;
 pub mod text;
 mod trail;
 mod transfer;
@@ -112,7 +113,6 @@ fn judge(
         fields: &fields,
         exception,
     };
-    kfunc::check(&cx)?;
     subprogs::check_results(&cx)?;
     let walked = explore::explore(&cx, stats, log)?;
     let facts = facts::gather(&cx, &walked, stats);

@@ -67,15 +67,15 @@ fn check_address(platform: &dyn Platform, def: &MapDef, off: u32) -> Result<(), 
     if off >= MAX_OFF {
         return Err(MapUseReason::AddressTooFar(off).into());
     }
+    // In an arena every offset has an address, as long as it is inside.
+    if def.map_type == Ok(MapType::Arena) {
+        return Ok(());
+    }
     let direct = def.map_type.ok().and_then(|t| platform.map_type(t));
     if !direct.is_some_and(|d| d.direct_value) {
         return Err(CallReason::NoDirectValue.into());
     }
     let value_size = def.value_size;
-    // In an arena every offset has an address, as long as it is inside.
-    if def.map_type == Ok(MapType::Arena) {
-        return Ok(());
-    }
     if def.max_entries != 1 {
         return Err(MapUseReason::AddressOfMany { value_size, off }.into());
     }

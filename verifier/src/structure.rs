@@ -5,15 +5,17 @@
 //! reachability.
 
 use crate::exception;
+use crate::kfunc;
 use crate::map_use::UsedMaps;
 use crate::reason::{Rejection, ShapeReason};
+use crate::symbols;
 use crate::text::{At, Text, named_subprog, subprog_starts};
 use crate::{Options, Privilege};
 use ubpf_abi::limits;
 use ubpf_abi::platform::Platform;
 use ubpf_abi::program::{Program, SubprogId};
 use ubpf_isa::table::Family;
-use ubpf_isa::{Class, DecodeError, DecodeErrorKind, Field, Insn, Opcode, Pc, Slot};
+use ubpf_isa::{Class, DecodeError, DecodeErrorKind, Field, Imm64, Insn, Opcode, Pc, Slot};
 
 /// Checks the shape of `program` and gives its decoded code.
 ///
@@ -26,11 +28,12 @@ pub fn check(
 ) -> Result<Text, Rejection> {
     check_length(program, options)?;
     check_calls(program, options)?;
+    kfunc::check(program, platform)?;
     let exception = exception::callback(program).map_err(Rejection::whole)?;
     let text = Text::new(&program.slots, subprog_starts(program, exception));
     check_jumps(program, &text)?;
     check_func_info(program, &text)?;
-    check_opcodes(program, platform, &text)?;
+    check_opcodes(program, platform, options, &text)?;
     Ok(text)
 }
 
@@ -118,9 +121,14 @@ fn check_func_info(program: &Program, text: &Text) -> Result<(), Rejection> {
     Ok(())
 }
 
-/// Opcodes exist, wide loads have their second half, and the maps they name can be used. Other
+/// Opcodes exist, wide loads have their second half, and the maps and symbols they name are there. Other
 /// faults of single instructions are judged when a path reaches them.
-fn check_opcodes(program: &Program, platform: &dyn Platform, text: &Text) -> Result<(), Rejection> {
+fn check_opcodes(
+    program: &Program,
+    platform: &dyn Platform,
+    options: &Options,
+    text: &Text,
+) -> Result<(), Rejection> {
     let mut maps = UsedMaps::default();
     for pc in (0..text.len() as u32).map(Pc) {
         match text.at(pc) {
@@ -129,6 +137,10 @@ fn check_opcodes(program: &Program, platform: &dyn Platform, text: &Text) -> Res
             }
             Some(At::Insn(Insn::CallX { .. })) => {
                 return Err(Rejection::at(pc, ShapeReason::UnknownOpcode(CALLX)));
+            }
+            Some(At::Insn(Insn::LdImm64 { imm: Imm64::BtfId { id, .. }, .. })) => {
+                let symbol = symbols::address(program, options, id);
+                symbol.map_err(|reason| Rejection::at(pc, reason))?;
             }
             Some(At::Insn(Insn::LdImm64 { imm, .. })) => {
                 maps.check(program, platform, imm).map_err(|reason| Rejection::at(pc, reason))?;

@@ -64,6 +64,12 @@ pub enum KfuncReason {
     /// Kernel functions are for programs under a licence compatible with the GPL.
     #[error("cannot call kernel function from non-GPL compatible program")]
     Gpl,
+    /// A function of a module, of which the program's loader says nothing.
+    #[error("failed to find BTF for kernel function")]
+    NoModule {
+        /// The module's number is negative.
+        negative: bool,
+    },
     /// The function works for programs that are bound to a device.
     #[error("metadata kfuncs require device-bound program")]
     DeviceBound,
@@ -312,7 +318,7 @@ impl KfuncReason {
             Self::Missing(_) => Errno::ESRCH,
             Self::TooMany => Errno::E2BIG,
             Self::Trap => Errno::EFAULT,
-            Self::IterNeedsRcu(_) => Errno::EPROTO,
+            Self::IterNeedsRcu(_) | Self::NoModule { negative: false } => Errno::EPROTO,
             Self::MemoryPair { errno, .. } => *errno,
             Self::NotAllowed(_)
             | Self::MightSleep(_)

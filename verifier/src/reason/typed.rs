@@ -92,6 +92,14 @@ pub enum TypedReason {
     /// The struct is not one whose operations programs can implement.
     #[error("attach_btf_id {} is not a supported struct", .0.0)]
     OpsStruct(BtfId),
+    /// A member that the struct does not have.
+    #[error("attach to invalid member idx {index} of struct {name}")]
+    OpsIndex {
+        /// Its number.
+        index: u32,
+        /// Struct.
+        name: String,
+    },
     /// An operation that programs cannot implement.
     #[error("attach to unsupported member {member} of struct {name}")]
     OpsMember {
@@ -310,6 +318,7 @@ impl TypedReason {
             | Self::VariableArgs(_)
             | Self::LargeArg { .. }
             | Self::HookGpl
+            | Self::OpsIndex { .. }
             | Self::HookDisabled { .. }
             | Self::NoHook { .. }
             | Self::NoTarget

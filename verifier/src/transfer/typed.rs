@@ -5,12 +5,11 @@ use super::Step;
 use super::mem::Place;
 use crate::Privilege;
 use crate::domain::Scalar;
-use crate::reason::{KfuncReason, MemoryReason, R, Reason, TypedReason};
+use crate::reason::{MemoryReason, R, Reason, TypedReason};
 use crate::state::{MemKind, Number, Pointer, PtrTo, Reg, Space, Trust};
 use crate::typed::{CtxArg, Found, Prototype, Tag, facts, walk, writable};
 use ubpf_abi::Access;
 use ubpf_abi::btf::{Btf, BtfId, Def, Kind};
-use ubpf_abi::object::{ExternId, ExternKind};
 use ubpf_abi::prog_type::ProgType;
 use ubpf_isa::Reg as Name;
 
@@ -291,47 +290,6 @@ impl<'a> Step<'a> {
             return Err(TypedReason::VariableBuffer { reg, off, var }.into());
         }
         Ok(())
-    }
-
-    /// The address of a kernel variable or symbol.
-    pub(super) fn symbol(&self, id: u32) -> Result<Reg, Reason> {
-        let symbol = self.cx.program.externs.get(ExternId(id).0 as usize);
-        let symbol = symbol.ok_or(Reason::Unsupported("kernel symbols by number"))?;
-        let target = match symbol.kind {
-            // Just a number, whatever it is.
-            ExternKind::Address => return Ok(Reg::UNKNOWN),
-            ExternKind::Var { target, .. } => target,
-            // Memory of no size: its address can be compared.
-            ExternKind::Kfunc { target: Some(_), .. } => {
-                let to = PtrTo::Mem { size: 0, kind: MemKind::ReadOnly };
-                return Ok(Reg::Pointer(Pointer::new(to)));
-            }
-            ExternKind::Kfunc { target: None, .. } => {
-                return Err(KfuncReason::Missing(symbol.name.clone()).into());
-            }
-        };
-        let name = || symbol.name.clone();
-        let var = target.ok_or_else(|| TypedReason::NoVariable(name()))?;
-        if !self.cx.options.variables {
-            return Err(TypedReason::NoAddress(name()).into());
-        }
-        let btf = self.kernel_types()?;
-        let Some(Def::Var(var_def)) = btf.ty(var).map(|ty| ty.def) else {
-            return Err(TypedReason::NoVariable(name()).into());
-        };
-        let section = btf.find(Kind::Datasec, ".data..percpu");
-        let percpu = section.is_some_and(|s| btf.vars(s).iter().any(|v| v.ty == var));
-        let (id, ty) =
-            btf.resolve(var_def.ty).map_err(|_| Reason::Unsupported("broken kernel types"))?;
-        let is_struct = ty.def.composite().is_some();
-        let to = if percpu || is_struct {
-            let space = if percpu { Space::Percpu } else { Space::Kernel };
-            PtrTo::Btf { id, trust: Trust::Plain, space }
-        } else {
-            let size = btf.size_of(id).map_err(|_| Reason::Unsupported("broken kernel types"))?;
-            PtrTo::Mem { size, kind: MemKind::ReadOnly }
-        };
-        Ok(Reg::Pointer(Pointer::new(to)))
     }
 }
 

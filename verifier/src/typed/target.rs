@@ -163,8 +163,12 @@ fn operation(program: &Program, btf: &Btf) -> Result<Prototype, Reason> {
     let id = member.target.ok_or(Reason::Unsupported("structs that the kernel does not have"))?;
     let name = btf.name_of(id);
     let ops = facts::ops(name).ok_or(TypedReason::OpsStruct(id))?;
-    let field = btf.members(id).get(member.index as usize);
-    let field = field.ok_or(Reason::Unsupported("operations that the kernel does not have"))?;
+    // The attach type is the member's number.
+    let index = program.section.attach_type.0;
+    let field = btf.members(id).get(index as usize).ok_or_else(|| {
+        let name = name.to_owned();
+        TypedReason::OpsIndex { index, name }
+    })?;
     let function = btf.resolve(field.ty).ok().and_then(|(_, ty)| match ty.def {
         Def::Ptr(to) => btf.resolve(to).ok(),
         _ => None,

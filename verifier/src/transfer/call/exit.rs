@@ -77,10 +77,12 @@ impl Step<'_> {
         if result.pointer().is_some() && self.cx.options.privilege == Privilege::Unprivileged {
             return Err(ValueReason::LeakAtExit(R(reg)).into());
         }
+        // What is called back on the way is a subprogram like others here.
+        let alone = self.state.frame().return_to.is_none();
         let (range, ending) = match callback {
-            Some(callback) => (Some(callback.returns), Ending::AsyncCallback),
+            Some(callback) if alone => (Some(callback.returns), Ending::AsyncCallback),
             None if whole => (self.program_range(), Ending::Program),
-            None => {
+            _ => {
                 return match result {
                     Reg::Number(_) => Ok(()),
                     _ => Err(CallReason::SubprogResult(self.given(reg)).into()),

@@ -25,6 +25,7 @@ pub(super) use helper::{ARGS, Passed};
 use super::{Next, Step};
 use crate::reason::{CallReason, FieldReason, Reason};
 use crate::state::{Frame, MapRef, Pointer, PtrTo, Reg};
+use crate::symbols;
 use ubpf_abi::helper::HelperId;
 use ubpf_abi::kfunc::KfuncSpecial;
 use ubpf_abi::map::MapId;
@@ -48,7 +49,7 @@ impl Step<'_> {
                 Reg::Pointer(Pointer { off, ..Pointer::new(PtrTo::MapValue(map(fd)?)) })
             }
             Imm64::Func(off) => self.function(off)?,
-            Imm64::BtfId { id, .. } => self.symbol(id)?,
+            Imm64::BtfId { id, .. } => symbols::address(self.cx.program, self.cx.options, id)?,
             Imm64::MapIdx(_) | Imm64::MapIdxValue { .. } => {
                 return Err(Reason::Unsupported("maps by index"));
             }

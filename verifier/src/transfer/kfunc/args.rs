@@ -159,7 +159,7 @@ impl Step<'_> {
                     Some(KfuncSpecial::ResSpinUnlock { .. }) => (IrqClass::Lock, false),
                     _ => return Err(Reason::Unsupported("interrupt flags of other functions")),
                 };
-                self.irq_argument(index, &value, class, save)?;
+                self.irq_argument(index, reg, &value, class, save)?;
             }
             ArgKind::ResSpinLock => self.resilient_lock(kfunc, index, reg, &value)?,
         }

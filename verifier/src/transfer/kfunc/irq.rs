@@ -2,15 +2,20 @@
 //! where they are enabled again, the last one first.
 
 use super::super::Step;
+use super::super::mem::Place;
+use super::iter::fits_slots;
 use crate::reason::{KfuncReason, Reason};
-use crate::state::stack::Span;
+use crate::state::stack::{SLOT_BYTES, Span};
 use crate::state::{Acquired, IrqClass, IrqFlag, Object, Pointer, PtrTo, Reg, Resource};
+use ubpf_abi::Access;
+use ubpf_isa::Reg as Name;
 
 impl Step<'_> {
     /// A place for flags that are saved, or flags to be restored.
     pub(super) fn irq_argument(
         &mut self,
         index: usize,
+        reg: Name,
         value: &Reg,
         class: IrqClass,
         save: bool,
@@ -20,6 +25,11 @@ impl Step<'_> {
         };
         let span = self.object_span("irq_flag", p, 1).ok();
         if save {
+            if span.is_none() && fits_slots(p, 1) {
+                // Not on the stack at all: then the store that makes it fails.
+                let at = Place { base: reg, off: 0, size: SLOT_BYTES };
+                self.stack_bounds(p, at, Access::Write)?;
+            }
             let free = |span: &Span| {
                 let mut in_way = self.frame_at(*depth).stack.objects_in(*span);
                 in_way.all(|(_, object)| !matches!(object, Object::IrqFlag(_)))

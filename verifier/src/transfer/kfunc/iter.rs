@@ -150,7 +150,7 @@ impl Step<'_> {
 }
 
 /// Whether an object of so many slots would begin and end with slots, were the stack deep enough.
-fn fits_slots(p: &Pointer, slots: u8) -> bool {
+pub(super) fn fits_slots(p: &Pointer, slots: u8) -> bool {
     p.const_off().is_some_and(|off| {
         let slot = (-off - 1) / i64::from(SLOT_BYTES);
         off % i64::from(SLOT_BYTES) == 0 && slot + 1 >= slots.into()
