@@ -30,6 +30,9 @@ pub enum Command {
     /// Say what the kernel's verifier would say of every program
     #[command(after_help = VERIFY_HELP)]
     Verify(VerifyArgs),
+    /// Run unit tests for BPF programs, written in TOML
+    #[command(after_help = TEST_HELP)]
+    Test(TestArgs),
     /// Look inside an object
     Dump(DumpArgs),
     /// Show what is emulated
@@ -49,6 +52,8 @@ impl From<UbpfRun> for Command {
 }
 
 const RUN_HELP: &str = "\
+Objects are what clang builds, or classic filters: what tcpdump -d, -dd or -ddd prints.
+
 Inputs: packet programs take the packet, from its Ethernet header on, as raw bytes, as hex text \
 (.hex), or every packet of a capture (.pcap, .pcapng), each a run of its own on the same maps. \
 Other programs take their context struct's bytes, or its fields by name (.toml, .json).
@@ -58,7 +63,7 @@ Exit status: 0 ran, 1 rejected, trapped or input refused, 2 usage or malformed i
 /// `ubpf run`.
 #[derive(Debug, Args)]
 pub struct RunArgs {
-    /// Object file, as clang builds it
+    /// Object file, as clang builds it, or a classic filter; `-` is standard input
     pub object: PathBuf,
     /// Program to run, by its function's name; needed where the object has several
     #[arg(long, value_name = "NAME")]
@@ -173,6 +178,37 @@ pub enum VerdictFormat {
     Json,
     /// The columns of veristat
     Csv,
+}
+
+const TEST_HELP: &str = "\
+A file names an object and says of each test what goes in and what shall come out:
+
+  object = \"guard.bpf.o\"
+
+  [[test]]
+  name = \"blocked ports are dropped\"
+  packet = \"dns.bin\"
+  maps.blocked = [{ key = 53, value = 0 }]
+  expect.return = \"XDP_DROP\"
+  expect.maps.blocked = [{ key = 53, value = 1 }]
+
+Exit status: 0 all passed, 1 some failed, 2 usage or unreadable input.";
+
+/// `ubpf test`.
+#[derive(Debug, Args)]
+pub struct TestArgs {
+    /// Files with tests
+    #[arg(required = true)]
+    pub files: Vec<PathBuf>,
+    /// Only tests whose name has this in it
+    #[arg(long, value_name = "TEXT")]
+    pub only: Option<String>,
+    /// Target BTF for CO-RE: raw BTF or an ELF file with .BTF [default: the running kernel's]
+    #[arg(long, value_name = "FILE")]
+    pub btf: Option<PathBuf>,
+    /// Print one JSON object a test
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// `ubpf dump`.

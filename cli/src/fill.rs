@@ -80,6 +80,36 @@ struct TypedEntry {
 /// A map or file is not there, or an element does not fit the map.
 pub fn fill(instance: &Instance, files: &[MapFile]) -> Result<(), Failure> {
     for MapFile { name, file } in files {
+        let table = files::read_table(file)?;
+        let filler = Filler::of(instance, name)?;
+        filler.fill(&table).map_err(|e| {
+            let file = files::name(file);
+            Failure::unusable(format!("cannot fill map {name} from {file}")).because(e)
+        })?;
+    }
+    Ok(())
+}
+
+/// A key and a value, as bpf(2) takes them.
+pub type Element = (Vec<u8>, Vec<u8>);
+
+/// Keys and values as bpf(2) takes them, for the entries of a map that a table describes.
+///
+/// # Errors
+/// There is no such map, or an entry does not fit it.
+pub fn entries(instance: &Instance, name: &str, table: &Json) -> Result<Vec<Element>, Failure> {
+    let read = Filler::of(instance, name)?.entries(table);
+    read.map_err(|e| Failure::unusable(format!("entries of map {name}")).because(e))
+}
+
+struct Filler<'a> {
+    map: &'a dyn Map,
+    btf: Option<&'a Btf>,
+    cpus: u32,
+}
+
+impl<'a> Filler<'a> {
+    fn of(instance: &'a Instance, name: &str) -> Result<Self, Failure> {
         let map = instance.map(name).ok_or_else(|| {
             let known: Vec<&str> = instance.maps().map(|map| map.def().name.as_str()).collect();
             let known = match nearest(name, known.iter().copied()) {
@@ -89,51 +119,38 @@ pub fn fill(instance: &Instance, files: &[MapFile]) -> Result<(), Failure> {
             };
             Failure::unusable(format!("the object has no map called {name}")).hint(known)
         })?;
-        let table = files::read_table(file)?;
-        let filler =
-            Filler { map, btf: instance.program().btf.as_deref(), cpus: instance.world().cpus() };
-        filler.fill(&table).map_err(|e| {
-            let file = files::name(file);
-            Failure::unusable(format!("cannot fill map {name} from {file}")).because(e)
-        })?;
+        let btf = instance.program().btf.as_deref();
+        Ok(Self { map, btf, cpus: instance.world().cpus() })
     }
-    Ok(())
-}
 
-struct Filler<'a> {
-    map: &'a dyn Map,
-    btf: Option<&'a Btf>,
-    cpus: u32,
-}
-
-impl Filler<'_> {
     fn fill(&self, table: &Json) -> Result<(), FillError> {
-        match table {
-            Json::Array(entries) => self.each(entries, Self::hex_entry),
-            Json::Object(table) => match (table.get(&self.map.def().name), table.get("entry")) {
-                (Some(Json::Array(entries)), _) => self.each(entries, Self::hex_entry),
-                (_, Some(Json::Array(entries))) => self.each(entries, Self::typed_entry),
-                _ => Err(FillError::Shape),
-            },
-            _ => Err(FillError::Shape),
-        }
-    }
-
-    /// Stores all entries; they are counted from 1.
-    fn each(
-        &self,
-        entries: &[Json],
-        read: impl Fn(&Self, usize, &Json) -> Result<(Vec<u8>, Vec<u8>), FillError>,
-    ) -> Result<(), FillError> {
-        for (at, entry) in (1..).zip(entries) {
-            let (key, value) = read(self, at, entry)?;
+        for (at, (key, value)) in (1..).zip(self.entries(table)?) {
             let stored = self.map.user_update(&key, &value, 0);
             stored.map_err(|e| FillError::Refused(at, e))?;
         }
         Ok(())
     }
 
-    fn hex_entry(&self, at: usize, entry: &Json) -> Result<(Vec<u8>, Vec<u8>), FillError> {
+    /// All entries; they are counted from 1.
+    fn entries(&self, table: &Json) -> Result<Vec<Element>, FillError> {
+        let hex = |entries: &[Json]| {
+            (1..).zip(entries).map(|(at, entry)| self.hex_entry(at, entry)).collect()
+        };
+        let typed = |entries: &[Json]| {
+            (1..).zip(entries).map(|(at, entry)| self.typed_entry(at, entry)).collect()
+        };
+        match table {
+            Json::Array(entries) => hex(entries),
+            Json::Object(table) => match (table.get(&self.map.def().name), table.get("entry")) {
+                (Some(Json::Array(entries)), _) => hex(entries),
+                (_, Some(Json::Array(entries))) => typed(entries),
+                _ => Err(FillError::Shape),
+            },
+            _ => Err(FillError::Shape),
+        }
+    }
+
+    fn hex_entry(&self, at: usize, entry: &Json) -> Result<Element, FillError> {
         let entry = HexEntry::deserialize(entry).map_err(|e| FillError::Entry(at, e))?;
         let def = self.def();
         let key = bytes(at, "key", &entry.key, def.key_size)?;
@@ -147,7 +164,7 @@ impl Filler<'_> {
         Ok((key, self.joined(at, values)?))
     }
 
-    fn typed_entry(&self, at: usize, entry: &Json) -> Result<(Vec<u8>, Vec<u8>), FillError> {
+    fn typed_entry(&self, at: usize, entry: &Json) -> Result<Element, FillError> {
         let entry = TypedEntry::deserialize(entry).map_err(|e| FillError::Entry(at, e))?;
         let def = self.def();
         let is_data = matches!(def.init, MapInit::Data { .. });

@@ -3,6 +3,7 @@
 //! ```text
 //!  args ─▶ run ──── input (packets, contexts) ─▶ ubpf ─▶ report (human, json)
 //!       ├▶ verify ─ the kernel's verdict (human, json, csv)
+//!       ├▶ test ─── tests in TOML, run and judged
 //!       ├▶ dump ─── disassembly, graph, types, maps
 //!       └▶ features
 //! ```
@@ -29,6 +30,7 @@ pub mod report;
 pub mod run;
 pub mod style;
 pub mod table;
+pub mod test;
 pub mod trust;
 pub mod verify;
 
@@ -79,6 +81,7 @@ fn dispatch(command: &Command, out: &mut dyn Write) -> Result<Exit, Failure> {
     match command {
         Command::Run(args) => run::run(args, out),
         Command::Verify(args) => verify::run(args, out),
+        Command::Test(args) => test::run(args, out),
         Command::Dump(args) => dump::run(args, out),
         Command::Features(args) => features::run(args, out),
     }

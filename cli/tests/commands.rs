@@ -99,6 +99,11 @@ fn classic_filters_run_like_programs() {
 }
 
 #[test]
+fn tests_of_programs_pass_or_say_how_they_fail() {
+    check(&workspace().join("cli/tests/cmd/test.md"));
+}
+
+#[test]
 fn traps_name_instruction_address_and_line() {
     check(&workspace().join("cli/tests/cmd/traps.md"));
 }

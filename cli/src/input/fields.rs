@@ -49,6 +49,14 @@ pub fn read(path: &Path, layout: &CtxLayout) -> Result<Vec<Vec<u8>>, Failure> {
     })
 }
 
+/// The context that a table of fields describes.
+///
+/// # Errors
+/// It names what the struct does not have, or is no table.
+pub fn one(table: &Value, layout: &CtxLayout) -> Result<Vec<u8>, FieldError> {
+    context(table.as_object().ok_or(FieldError::NotATable)?, layout)
+}
+
 /// The contexts that TOML describes.
 ///
 /// # Errors
