@@ -58,7 +58,8 @@ fn what_is_known_is_what_the_kernel_knows() {
     let cpus = u32::try_from(kernel::possible_cpus()).ok().and_then(NonZeroU32::new);
     let cpus = cpus.expect("there is a CPU");
     let (mut compared, mut differences) = (0, Vec::new());
-    let suites = ["object", "kfunc"].map(|name| objects::of_suite(name).expect("it can be read"));
+    let suites =
+        ["object", "kfunc", "fields"].map(|name| objects::of_suite(name).expect("it can be read"));
     for file in suites.into_iter().flatten() {
         let object = ubpf_loader::load(&file.bytes, &options)
             .unwrap_or_else(|e| panic!("{}: {e}", file.name));

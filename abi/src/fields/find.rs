@@ -132,12 +132,12 @@ pub(super) fn is_kptr(own: &Btf, ty: &Type) -> bool {
     matches!(search.kptr(ty), Ok(Some(_)))
 }
 
-/// Whether a struct's name makes the kernel look at those around it as soon as it has an object's
-/// types. Of a resilient lock alone it takes no notice.
-pub(super) fn is_named(own: &Btf, id: BtfId) -> bool {
-    let name = own.name_of(id);
-    let known = NAMED.iter().find(|(known, _)| *known == name).map(|(_, named)| named.kind());
-    known.is_some_and(|kind| kind != FieldKind::ResSpinLock && Wanted::Struct.takes(&kind))
+/// The structs that make the kernel look at those around them as soon as it has an object's types,
+/// one of each name. Of a resilient lock alone it takes no notice.
+pub(super) fn named(own: &Btf) -> impl Iterator<Item = BtfId> {
+    let wanted = |kind: FieldKind| kind != FieldKind::ResSpinLock && Wanted::Struct.takes(&kind);
+    let names = NAMED.iter().filter(move |(_, named)| wanted(named.kind()));
+    names.filter_map(|(name, _)| own.find(Kind::Struct, name))
 }
 
 struct Search<'a> {

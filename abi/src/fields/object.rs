@@ -2,7 +2,7 @@
 
 use super::find::{self, Wanted};
 use super::{FieldError, FieldKind, KptrKind, KptrTo, Record};
-use crate::btf::{Btf, BtfId, Def};
+use crate::btf::{Btf, BtfId, Def, Type};
 use crate::map::{MapDef, MapFlags, MapInit, MapType};
 use alloc::collections::{BTreeMap, BTreeSet};
 
@@ -22,19 +22,17 @@ impl ObjectFields {
     /// A struct whose fields the kernel does not take: it refuses the object's whole BTF then.
     pub fn of(own: &Btf, kernel: Option<&Btf>) -> Result<Self, FieldError> {
         let mut structs = BTreeMap::new();
-        let parts: BTreeSet<BtfId> = own
-            .types()
-            .filter(|&(id, ty)| match ty.def {
-                Def::Struct(_) => find::is_named(own, id),
-                Def::Ptr(_) | Def::Volatile(_) => find::is_kptr(own, ty),
-                _ => false,
-            })
-            .map(|(id, _)| id)
-            .collect();
+        let mut parts: BTreeSet<BtfId> = find::named(own).collect();
+        if own.own_types().any(|(_, ty)| matches!(ty.def, Def::TypeTag { .. })) {
+            let is_kptr = |ty: &Type| {
+                matches!(ty.def, Def::Ptr(_) | Def::Volatile(_)) && find::is_kptr(own, ty)
+            };
+            parts.extend(own.own_types().filter(|(_, ty)| is_kptr(ty)).map(|(id, _)| id));
+        }
         if parts.is_empty() {
             return Ok(Self::default());
         }
-        for (id, ty) in own.types() {
+        for (id, ty) in own.own_types() {
             let Def::Struct(composite) = ty.def else { continue };
             if !own.members(id).iter().any(|member| parts.contains(&member.ty)) {
                 continue;
