@@ -64,16 +64,15 @@ fn claimed(cx: &Cx<'_>) -> Claims {
 
 /// Notes the facts of one block, at the end of which the upper halves of `upper` matter.
 fn note(cx: &Cx<'_>, seen: &Seen, block: &Stretch, upper: RegSet, facts: &mut Facts) {
-    let insns = upper::insns(cx.text, block);
     let mut upper = upper;
-    for (pc, insn) in insns.iter().rev() {
+    for (pc, insn) in upper::insns(cx.text, block).rev() {
         if let Some(fact) = facts.insns.get_mut(pc.index()) {
-            fact.needs_zext = !flow::is_narrow(insn) || !(insn.defs() & upper).is_empty();
+            fact.needs_zext = !flow::is_narrow(&insn) || !(insn.defs() & upper).is_empty();
         }
-        upper = upper::reads(insn, upper);
+        upper = upper::reads(&insn, upper);
     }
     let (mut regs, mut stack) = (block.regs, StackValues::default());
-    for (pc, insn) in insns {
+    for (pc, insn) in upper::insns(cx.text, block) {
         if let Some(call) = known_call(cx, seen, pc, &insn, &stack) {
             facts.calls.push(call);
         }

@@ -17,13 +17,13 @@ pub(super) fn analyse(text: &Text, blocks: &[Stretch]) -> Vec<RegSet> {
     while changed {
         changed = false;
         for (block, behind) in blocks.iter().zip(&mut behind).rev() {
-            let insns = insns(text, block);
-            let Some(&(last, insn)) = insns.last() else { continue };
+            let mut backward = insns(text, block).rev().peekable();
+            let Some(&(last, insn)) = backward.peek() else { continue };
             let ways = insn.successors(last).flatten();
             *behind = ways
                 .filter_map(|to| before.get(to.index()))
                 .fold(RegSet::EMPTY, |all, read| all | *read);
-            let read = insns.iter().rev().fold(*behind, |after, (_, i)| reads(i, after));
+            let read = backward.fold(*behind, |after, (_, insn)| reads(&insn, after));
             let start = &mut before[block.extent.0.index()];
             changed |= read != *start;
             *start = read;
@@ -33,14 +33,9 @@ pub(super) fn analyse(text: &Text, blocks: &[Stretch]) -> Vec<RegSet> {
 }
 
 /// The instructions of a block.
-pub(super) fn insns(text: &Text, block: &Stretch) -> Vec<(Pc, Insn)> {
-    let (mut pc, end) = block.extent;
-    let mut insns = Vec::new();
-    while let Some(insn) = (pc < end).then(|| text.insn(pc)).flatten() {
-        insns.push((pc, insn));
-        pc.0 += insn.slots();
-    }
-    insns
+pub(super) fn insns(text: &Text, block: &Stretch) -> impl DoubleEndedIterator<Item = (Pc, Insn)> {
+    let (start, end) = block.extent;
+    (start.0..end.0).filter_map(|pc| Some((Pc(pc), text.insn(Pc(pc))?)))
 }
 
 /// Registers whose upper half is read by an instruction or, those `after` it, later.

@@ -199,7 +199,10 @@ impl Step<'_> {
             | PtrTo::Dynptr(_)
             | PtrTo::Btf { .. } => {}
         }
-        check_sane(to, 0, off)?;
+        // The kernel keeps what was added to a number's origin where pointers have their offset, and
+        // judges it as if it were one.
+        let delta = n.link.map_or(0, |link| link.by());
+        check_sane(to, delta, off)?;
         check_sane(to, p.off, &p.var)?;
         let moved = match op {
             AluOp::Add => self.add(p, off),
