@@ -23,15 +23,20 @@
 //! dev = 2
 //! via = "192.168.1.1"
 //! neighbour = "02:00:00:00:00:02"
+//!
+//! [[socket]]              # cookies count from 1, in this order
+//! protocol = "tcp"
+//! local = "10.0.0.1:80"
+//! remote = "10.0.0.9:4000"    # without it: listening, or unconnected
 //! ```
 
 use crate::failure::Failure;
 use crate::files;
 use crate::input::hex;
 use serde::Deserialize;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
-use ubpf::platform::env::{ClockConfig, Device, EnvConfig, LOOPBACK, Route, Task};
+use ubpf::platform::env::{ClockConfig, Device, EnvConfig, LOOPBACK, Route, Socket, Task, socket};
 
 /// The main routing table.
 const MAIN_TABLE: u32 = 254;
@@ -48,6 +53,7 @@ struct EnvFile {
     task: TaskTable,
     device: Vec<DeviceTable>,
     route: Vec<RouteTable>,
+    socket: Vec<SocketTable>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -92,6 +98,32 @@ struct RouteTable {
     via: Option<IpAddr>,
     neighbour: Option<String>,
     table: Option<u32>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SocketTable {
+    protocol: Protocol,
+    local: SocketAddr,
+    remote: Option<SocketAddr>,
+    state: Option<u8>,
+    #[serde(default)]
+    ifindex: u32,
+    #[serde(default)]
+    mark: u32,
+    #[serde(default)]
+    priority: u32,
+    #[serde(default)]
+    uid: u32,
+    #[serde(default)]
+    reuseport: bool,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Protocol {
+    Tcp,
+    Udp,
 }
 
 const fn ethernet_mtu() -> u32 {
@@ -148,6 +180,9 @@ impl EnvFile {
         for table in self.route {
             config.routes.push(table.route()?);
         }
+        for table in self.socket {
+            config.sockets.push(table.socket()?);
+        }
         Ok(config)
     }
 }
@@ -185,6 +220,37 @@ impl DeviceTable {
             forwarding: self.forwarding,
             name: self.name,
             ..Device::loopback()
+        })
+    }
+}
+
+impl SocketTable {
+    fn socket(self) -> Result<Socket, String> {
+        let Self { local, remote, .. } = self;
+        if let Some(remote) = remote
+            && remote.is_ipv4() != local.is_ipv4()
+        {
+            return Err(format!("socket {local}: {remote} is of another family"));
+        }
+        let bound = Socket::bound(
+            match self.protocol {
+                Protocol::Tcp => socket::TCP,
+                Protocol::Udp => socket::UDP,
+            },
+            local,
+        );
+        let socket = match remote {
+            Some(remote) => bound.connected(remote),
+            None => bound,
+        };
+        Ok(Socket {
+            state: self.state.unwrap_or(socket.state),
+            ifindex: self.ifindex,
+            mark: self.mark,
+            priority: self.priority,
+            uid: self.uid,
+            reuseport: self.reuseport,
+            ..socket
         })
     }
 }
@@ -254,9 +320,19 @@ mod tests {
             to = "10.0.0.0/8"
             dev = 2
             via = "192.168.1.1"
+            [[socket]]
+            protocol = "udp"
+            local = "[::]:53"
+            mark = 7
+            [[socket]]
+            protocol = "tcp"
+            local = "10.0.0.1:80"
+            remote = "10.0.0.9:4000"
             "#,
         )
         .unwrap();
+        assert_eq!((config.sockets[0].protocol, config.sockets[0].mark), (socket::UDP, 7));
+        assert_eq!(config.sockets[1].state, socket::ESTABLISHED);
         assert_eq!(config.cpus, 4);
         assert_eq!(config.clock, ClockConfig::Virtual { start_ns: 5, step_ns: 0 });
         assert_eq!((config.task.pid, config.task.tgid), (42, 42));
@@ -275,6 +351,10 @@ mod tests {
             (
                 "[[route]]\nto = \"10.0.0.0/33\"\ndev = 1",
                 "route to `10.0.0.0/33`: expected an address",
+            ),
+            (
+                "[[socket]]\nprotocol = \"tcp\"\nlocal = \"0.0.0.0:1\"\nremote = \"[::1]:2\"",
+                "socket 0.0.0.0:1: [::1]:2 is of another family",
             ),
         ] {
             let error = config(text).unwrap_err();

@@ -13,6 +13,8 @@
 //! values = [{ hits = 1 }, { hits = 2 }]     # one a CPU
 //! ```
 //!
+//! A ring from user space takes a list of records, each a text of hex.
+//!
 //! Fields that a file does not mention are zero; variables of a data section keep their values.
 
 use crate::args::MapFile;
@@ -26,7 +28,7 @@ use ubpf::Instance;
 use ubpf::abi::Errno;
 use ubpf::abi::btf::value::{Place, Value, ValueError, encode};
 use ubpf::abi::btf::{Btf, BtfId};
-use ubpf::abi::map::{MapDef, MapInit};
+use ubpf::abi::map::{MapDef, MapInit, MapType};
 use ubpf::abi::nearest::nearest;
 use ubpf::vm::map::Map;
 
@@ -45,6 +47,8 @@ enum FillError {
     NoType(usize, &'static str),
     #[error("entry {0}: give `value`, or for per-CPU maps `values` with one for each of {1} CPUs")]
     Cpus(usize, u32),
+    #[error("record {0} is not a text of hex")]
+    Record(usize),
     #[error("entry {0} is refused")]
     Refused(usize, #[source] Errno),
 }
@@ -124,9 +128,22 @@ impl<'a> Filler<'a> {
     }
 
     fn fill(&self, table: &Json) -> Result<(), FillError> {
+        if self.def().map_type == Ok(MapType::UserRingbuf) {
+            return self.send(table);
+        }
         for (at, (key, value)) in (1..).zip(self.entries(table)?) {
             let stored = self.map.user_update(&key, &value, 0);
             stored.map_err(|e| FillError::Refused(at, e))?;
+        }
+        Ok(())
+    }
+
+    /// Sends records, hex of any length, through a ring.
+    fn send(&self, table: &Json) -> Result<(), FillError> {
+        for (at, record) in (1..).zip(table.as_array().ok_or(FillError::Shape)?) {
+            let text = record.as_str().ok_or(FillError::Record(at))?;
+            let bytes = hex::parse(text).map_err(|_| FillError::Record(at))?;
+            self.map.push(&bytes, 0).map_err(|e| FillError::Refused(at, e))?;
         }
         Ok(())
     }
