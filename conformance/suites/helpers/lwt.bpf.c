@@ -31,6 +31,36 @@ int in(struct __sk_buff *skb)
 	return 0;
 }
 
+SEC("lwt_in")
+int encapsulated(struct __sk_buff *skb)
+{
+	__u8 v4[24] = { 0x45, 0, 0, 60, 0, 1, 0, 0, 64, 47, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2 };
+	__u8 options[24] = { 0x46, 0, 0, 60, 0, 1, 0, 0, 64, 47, 0xab, 0xcd, 10, 0, 0, 1, 10, 0, 0, 2 };
+	__u8 v6[40] = { 0x60 };
+	__u32 word = 0;
+
+	v6[6] = 41;
+	SEE(bpf_lwt_push_encap(skb, 9, v4, 20));
+	SEE(bpf_lwt_push_encap(skb, BPF_LWT_ENCAP_IP, v4, 19));
+	SEE(bpf_lwt_push_encap(skb, BPF_LWT_ENCAP_IP, options, 20));
+	SEE(bpf_lwt_push_encap(skb, BPF_LWT_ENCAP_IP, v6, 39));
+	SEE(bpf_lwt_push_encap(skb, BPF_LWT_ENCAP_IP, bytes, 20));
+	SEE(bpf_lwt_push_encap(skb, BPF_LWT_ENCAP_IP, v4, 20));
+	SEE(skb->len);
+	SEE(skb->protocol);
+	SEE(bpf_skb_load_bytes(skb, 8, &word, 4));
+	SEE(word);
+	SEE(bpf_lwt_push_encap(skb, BPF_LWT_ENCAP_IP, v4, 24));
+	SEE(bpf_lwt_push_encap(skb, BPF_LWT_ENCAP_IP, options, 24));
+	SEE(skb->len);
+	SEE(bpf_lwt_push_encap(skb, BPF_LWT_ENCAP_IP, v6, 40));
+	SEE(skb->len);
+	SEE(skb->protocol);
+	SEE(bpf_skb_load_bytes(skb, 4, &word, 4));
+	SEE(word);
+	return 0;
+}
+
 SEC("lwt_out")
 int out(struct __sk_buff *skb)
 {
