@@ -91,9 +91,11 @@ fn differences(name: &str) -> Vec<String> {
     let engine = engine_like_this_machine().expect("the kernel's types can be read");
     let object = object(&engine, name);
     let trusting = trusting();
-    let mut found = Vec::new();
+    let (mut found, mut compared) = (Vec::new(), 0);
     for (_, function) in object.programs() {
         let entry = function.name.as_str();
+        let prog_type = function.entry.as_ref().and_then(|entry| entry.prog_type);
+        compared += prog_type.map_or(0, |prog_type| stimuli::of_type(prog_type).len());
         let mut differs = of_program(&engine, &object, entry);
         if !differs.is_empty() {
             // The kernel may have lacked memory for a moment: what differs must differ again.
@@ -108,6 +110,7 @@ fn differences(name: &str) -> Vec<String> {
             found.extend(verified(engine, &object, entry));
         }
     }
+    println!("{} programs, {compared} programs x inputs compared", object.programs().count());
     found
 }
 
@@ -156,5 +159,5 @@ macro_rules! probes {
 }
 
 probes! {
-    conntrack ctx dynptr fields frame lwt memory objects packet_dynptr skb storage strings sums text tunnel types
+    conntrack ctx dynptr fields frame lwt memory misc objects packet_dynptr skb storage strings sums text tunnel types
 }
