@@ -9,7 +9,7 @@ use ubpf_abi::kfunc::{KfuncDecl, KfuncFlag, KfuncSpecial};
 use ubpf_abi::object::ExternKind;
 use ubpf_abi::platform::Platform;
 use ubpf_abi::program::Program;
-use ubpf_isa::{CallTarget, Insn, Pc, decode};
+use ubpf_isa::Pc;
 
 /// Different kernel functions that a program may call.
 const MAX_KFUNCS: usize = 256;
@@ -117,9 +117,13 @@ impl<'a> Cx<'a> {
 /// # Errors
 /// The first that does not.
 pub fn check(program: &Program, platform: &dyn Platform) -> Result<(), Rejection> {
+    // The kernel looks at the slots before it asks whether they are instructions.
+    const CALL: u8 = 0x85;
+    const KFUNC: u8 = 2;
     let mut called = BTreeSet::new();
-    for (pc, slots) in (0..).zip((0..program.slots.len()).map(|i| &program.slots[i..])) {
-        let Ok(Insn::Call(CallTarget::Kfunc { btf_id, btf_off })) = decode(slots) else { continue };
+    let calls = (0..).zip(&program.slots).filter(|(_, s)| s.opcode == CALL && s.src == KFUNC);
+    for (pc, slot) in calls {
+        let (btf_id, btf_off) = (slot.imm, slot.off);
         let refused = |reason| Err(Rejection::at(Pc(pc), reason));
         let symbol = program.externs.get(btf_id.cast_unsigned() as usize);
         let Some(symbol) = symbol.filter(|s| has_target(s.kind)) else { continue };

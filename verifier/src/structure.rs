@@ -132,6 +132,11 @@ fn check_opcodes(
     let mut maps = UsedMaps::default();
     for pc in (0..text.len() as u32).map(Pc) {
         match text.at(pc) {
+            Some(At::Bad(_))
+                if program.slots.get(pc.index()).is_some_and(|s| s.opcode == CALLX) =>
+            {
+                return Err(Rejection::at(pc, ShapeReason::UnknownOpcode(CALLX)));
+            }
             Some(At::Bad(error)) if is_early(&error) => {
                 return Err(Rejection::at(pc, ShapeReason::Decode(error)));
             }

@@ -98,6 +98,9 @@ impl Step<'_> {
     }
 
     /// Where an object of so many slots lies on the stack.
+    ///
+    /// The kernel takes the frame pointer itself for the slot below it, and would let an iterator
+    /// there be used through it, past the end of the stack. Here that is no place for one.
     pub(super) fn object_span(
         &self,
         what: &'static str,
