@@ -31,6 +31,10 @@ struct bpf_wq { __u64 opaque[2]; } __attribute__((aligned(8)));
 struct bpf_task_work { __u64 opaque; } __attribute__((aligned(8)));
 struct bpf_res_spin_lock { __u32 val; } __attribute__((aligned(4)));
 
+struct bpf_map {
+	unsigned int key_size;
+} __core;
+
 struct task_struct {
 	int pid;
 	struct task_struct *last_wakee;
@@ -109,9 +113,9 @@ extern int bpf_wq_start(struct bpf_wq *wq, unsigned int flags) __ksym __weak;
 extern int bpf_wq_set_callback_impl(struct bpf_wq *wq, int (callback_fn)(void *map, int *key, void *value),
 				    unsigned int flags, void *aux) __ksym __weak;
 extern int bpf_task_work_schedule_signal_impl(struct task_struct *task, struct bpf_task_work *tw, void *map,
-					      int (callback)(void *map, void *key, void *value), void *aux) __ksym __weak;
+					      int (callback)(struct bpf_map *map, void *key, void *value), void *aux) __ksym __weak;
 extern int bpf_task_work_schedule_resume_impl(struct task_struct *task, struct bpf_task_work *tw, void *map,
-					      int (callback)(void *map, void *key, void *value), void *aux) __ksym __weak;
+					      int (callback)(struct bpf_map *map, void *key, void *value), void *aux) __ksym __weak;
 extern struct task_struct *bpf_task_acquire(struct task_struct *p) __ksym __weak;
 extern void bpf_task_release(struct task_struct *p) __ksym __weak;
 

@@ -1,4 +1,4 @@
-/* Work items in map values: of work queues, of tasks. */
+/* Work items in map values: of work queues, of tasks; and areas of a task's memory. */
 #include "fields.h"
 
 struct value {
@@ -73,10 +73,10 @@ SEC("syscall") int in_syscall(void *ctx) { VALUE(v, array); bpf_wq_set_callback_
 	struct task_value *n = bpf_map_lookup_elem(&map, &key_##n); \
 	if (!n)                                                    \
 		return 0
-static int task_nothing(void *map, void *key, void *v) { return 0; }
-static int task_any(void *map, void *key, void *v) { return ((struct task_value *)v)->data; }
-static int task_touches(void *map, void *key, void *v) { return ((struct task_value *)v)->tw.opaque; }
-static int task_sleeps(void *map, void *key, void *v) { char b[8]; bpf_copy_from_user(b, 8, 0); return 0; }
+static int task_nothing(struct bpf_map *map, void *key, void *v) { return 0; }
+static int task_any(struct bpf_map *map, void *key, void *v) { return ((struct task_value *)v)->data; }
+static int task_touches(struct bpf_map *map, void *key, void *v) { return ((struct task_value *)v)->tw.opaque; }
+static int task_sleeps(struct bpf_map *map, void *key, void *v) { char b[8]; bpf_copy_from_user(b, 8, 0); return 0; }
 #define TW(name, callback)                                                                   \
 	SEC("tp_btf/sched_switch") int name(u64 *ctx)                                        \
 	{                                                                                    \
@@ -116,3 +116,30 @@ SEC("kprobe/x") int tasks_in_kprobe(void *ctx)
 	TASK(v, tasks);
 	return v->data;
 }
+
+struct vm_area_struct {
+	unsigned long vm_start;
+	unsigned long vm_flags;
+} __core;
+
+static long area(struct task_struct *t, struct vm_area_struct *vma, u64 *n)
+{
+	*n = vma->vm_start + t->pid;
+	return 0;
+}
+static long area_written(struct task_struct *t, struct vm_area_struct *vma, u64 *n)
+{
+	vma->vm_start = 0;
+	return 0;
+}
+static long area_two(struct task_struct *t, struct vm_area_struct *vma, u64 *n) { return 2; }
+SEC("?tc") int uses_types(struct bpf_map *m) { return m->key_size; }
+#define FIND(name, callback)                                                                          \
+	SEC("tp_btf/sched_switch") int name(u64 *ctx)                                                 \
+	{                                                                                             \
+		u64 n = 0;                                                                            \
+		return bpf_find_vma(bpf_get_current_task_btf(), 0x1000, callback, &n, 0) + n;         \
+	}
+FIND(finds, area)
+FIND(finds_written, area_written)
+FIND(finds_two, area_two)

@@ -7,7 +7,7 @@
 use super::super::{Next, Step};
 use super::helper::Passed;
 use crate::reason::{CallReason, Reason};
-use crate::state::{Callback, Frame, MapRef, Pointer, PtrTo, Reg, State};
+use crate::state::{Callback, Frame, MapRef, Pointer, PtrTo, Reg, Space, State, Trust};
 use ubpf_abi::helper::{CallbackKind, DynptrKind};
 use ubpf_abi::program::SubprogId;
 use ubpf_isa::{Pc, Reg as Name};
@@ -67,6 +67,11 @@ impl Step<'_> {
                     Reg::Pointer(Pointer::new(PtrTo::MapValue(map))),
                     arg(Name::R3),
                 ]
+            }
+            CallbackKind::FindVma => {
+                let id = self.kernel_struct("vm_area_struct")?;
+                let area = PtrTo::Btf { id, trust: Trust::Plain, space: Space::Kernel };
+                [arg(Name::R1), Reg::Pointer(Pointer::new(area)), arg(Name::R4), Reg::Uninit]
             }
             CallbackKind::UserRingbuf => {
                 let id = Some(self.ids.pointer());
