@@ -47,6 +47,8 @@ enum FillError {
     NoType(usize, &'static str),
     #[error("entry {0}: give `value`, or for per-CPU maps `values` with one for each of {1} CPUs")]
     Cpus(usize, u32),
+    #[error("the file is not a list of records")]
+    Records,
     #[error("record {0} is not a text of hex")]
     Record(usize),
     #[error("entry {0} is refused")]
@@ -78,7 +80,7 @@ struct TypedEntry {
     values: Option<Vec<Json>>,
 }
 
-/// Fills the maps that the command line names.
+/// Fills the maps that the command line names, or sends records through those that are rings.
 ///
 /// # Errors
 /// A map or file is not there, or an element does not fit the map.
@@ -140,7 +142,7 @@ impl<'a> Filler<'a> {
 
     /// Sends records, hex of any length, through a ring.
     fn send(&self, table: &Json) -> Result<(), FillError> {
-        for (at, record) in (1..).zip(table.as_array().ok_or(FillError::Shape)?) {
+        for (at, record) in (1..).zip(table.as_array().ok_or(FillError::Records)?) {
             let text = record.as_str().ok_or(FillError::Record(at))?;
             let bytes = hex::parse(text).map_err(|_| FillError::Record(at))?;
             self.map.push(&bytes, 0).map_err(|e| FillError::Refused(at, e))?;
