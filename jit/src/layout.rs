@@ -76,8 +76,8 @@ impl Layout {
     /// Whether a block begins a tight loop: of those it matters where in memory they begin, while
     /// others only get longer.
     pub(crate) fn begins_tight_loop(&self, id: BlockId) -> bool {
-        /// The body, and a condition in it.
-        const MOST_BLOCKS: u32 = 3;
+        /// The body, and a few conditions in it.
+        const MOST_BLOCKS: u32 = 8;
         (1..=MOST_BLOCKS).contains(&self.loops.size[id.index()])
     }
 }
