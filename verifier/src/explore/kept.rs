@@ -37,6 +37,8 @@ pub struct Checkpoint {
     pub hits: u32,
     /// Comparisons in vain.
     pub misses: u32,
+    /// What it takes, without what it shares with the state kept before it.
+    bytes: usize,
     /// The next one in its list.
     next: Option<CheckpointId>,
     /// It is in no list any more.
@@ -65,6 +67,7 @@ impl Checkpoint {
             open: 1,
             hits: 0,
             misses: 0,
+            bytes: 0,
             next: None,
             evicted: false,
         }
@@ -88,7 +91,13 @@ pub struct Kept {
     listed: u32,
     /// Evicted but not dropped.
     evicted: u32,
+    /// What all of them take.
+    bytes: usize,
 }
+
+/// Bytes that kept states may take. Beyond them no more are kept, which is safe: paths are walked
+/// that need not be, up to the limit of instructions.
+const MAX_BYTES: usize = 640 << 20;
 
 impl Kept {
     /// None yet, of a program of `slots` slots.
@@ -100,6 +109,7 @@ impl Kept {
             lists: vec![None; slots],
             listed: 0,
             evicted: 0,
+            bytes: 0,
         }
     }
 
@@ -141,8 +151,16 @@ impl Kept {
             .filter(move |(_, kept)| kept.pc == pc)
     }
 
+    /// Whether one more can be kept.
+    #[must_use]
+    pub const fn has_room(&self) -> bool {
+        self.bytes < MAX_BYTES
+    }
+
     /// Keeps a state.
     pub fn add(&mut self, mut kept: Checkpoint) -> CheckpointId {
+        kept.bytes = size_of::<Checkpoint>() + kept.state.own_bytes();
+        self.bytes += kept.bytes;
         let list = self.list(kept.pc, &kept.state);
         let first = self.lists.get(list).copied().flatten();
         kept.next = first;
@@ -191,7 +209,9 @@ impl Kept {
     pub fn drop_evicted(&mut self, id: CheckpointId, referred: bool) {
         let done = |kept: &Checkpoint| kept.evicted && kept.open == 0 && !referred;
         if self.get(id).is_some_and(done) {
-            self.states[id.0 as usize] = None;
+            if let Some(kept) = self.states[id.0 as usize].take() {
+                self.bytes -= kept.bytes;
+            }
             self.free.push(id);
             self.evicted -= 1;
         }
@@ -208,5 +228,6 @@ impl Kept {
         self.free.clear();
         self.lists.fill(None);
         self.evicted = 0;
+        self.bytes = 0;
     }
 }

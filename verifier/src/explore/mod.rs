@@ -448,7 +448,7 @@ impl<'a, 'l> Walk<'a, 'l> {
             }
         }
         self.stats.max_states_per_insn = self.stats.max_states_per_insn.max(count);
-        if keep {
+        if keep && self.kept.has_room() {
             self.keep(path);
         }
         Ok(Visit::Go)

@@ -134,6 +134,13 @@ impl State {
         &self.frames[self.frames.len() - 1]
     }
 
+    /// Bytes of the frames that no more than one other state has.
+    #[must_use]
+    pub fn own_bytes(&self) -> usize {
+        let own = self.frames.iter().filter(|frame| Rc::strong_count(frame) <= 2);
+        own.map(|frame| size_of::<Frame>() + size_of_val(frame.stack.slots())).sum()
+    }
+
     /// The running frame, to be changed.
     pub fn frame_mut(&mut self) -> &mut Frame {
         let last = self.frames.len() - 1;
