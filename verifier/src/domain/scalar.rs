@@ -108,18 +108,24 @@ impl<W: Wide> Scalar<W> {
         self.low = self.low.narrow_by_bits(self.bits.cast());
         self.full = self.full.narrow_by_bits(self.bits);
         match self.only_member() {
-            Some(value) => Self { low: self.low, ..Self::constant(value) },
+            Some(value) => Self::constant(value),
             None => self,
         }
     }
 
     /// The one number that bits and unsigned range have in common, where there is just one:
-    /// `1..=256` of which only bit 8 may be set is 256.
+    /// `1..=256` of which only bit 8 may be set is 256. Where they have none, on dead paths, the
+    /// kernel may take the largest number of these bits.
     fn only_member(&self) -> Option<u64> {
         let Bounds { umin, umax, .. } = self.full;
-        let first = if self.bits.contains(umin) { umin } else { self.bits.next_above(umin)? };
-        let more = self.bits.next_above(first).is_some_and(|next| next <= umax);
-        (first <= umax && !more).then_some(first)
+        let largest = self.bits.umax();
+        let step = |from| self.bits.next_above(from).unwrap_or(largest);
+        let next = step(umin);
+        match self.bits.contains(umin) {
+            true => (next > umax).then_some(umin),
+            false if next == largest => Some(largest),
+            false => (next <= umax && step(next) > umax).then_some(next),
+        }
     }
 
     fn narrow_bits(mut self) -> Self {

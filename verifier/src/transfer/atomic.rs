@@ -47,9 +47,11 @@ impl Step<'_> {
         base: Name,
         off: i16,
     ) -> Result<(), Reason> {
-        let p = self.ordered_memory(Place { base, off: off.into(), size: size.bytes() })?;
+        self.ordered_memory(Place { base, off: off.into(), size: size.bytes() })?;
         self.load(size, false, dst, base, off)?;
-        self.check_atomic(p, base, "loads from")
+        // The kernel asks what the register points to when the load has changed it perhaps.
+        let address = self.read(base)?;
+        self.check_atomic(address, base, "loads from")
     }
 
     /// A store with release order.

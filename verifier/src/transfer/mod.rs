@@ -292,11 +292,13 @@ fn tie_to_copy(reg: &mut Reg, ids: &mut Ids) {
 
 /// A byte-swapped number: each bit is known where it came from, ranges follow from the bits.
 fn swapped(op: SwapOp, width: SwapWidth, n: &Scalar) -> Scalar {
-    let swap = |v: u64| match (op, width) {
-        (SwapOp::ToLe, _) => v,
-        (_, SwapWidth::W16) => u64::from((v as u16).swap_bytes()),
-        (_, SwapWidth::W32) => u64::from((v as u32).swap_bytes()),
-        (_, SwapWidth::W64) => v.swap_bytes(),
+    if op == SwapOp::ToLe {
+        return n.truncate(width.bits());
+    }
+    let swap = |v: u64| match width {
+        SwapWidth::W16 => u64::from((v as u16).swap_bytes()),
+        SwapWidth::W32 => u64::from((v as u32).swap_bytes()),
+        SwapWidth::W64 => v.swap_bytes(),
     };
     let bits = Tnum::new(swap(n.bits.value()), swap(n.bits.mask()));
     Scalar { bits, ..Scalar::UNKNOWN }.truncate(width.bits())
