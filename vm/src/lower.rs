@@ -289,10 +289,19 @@ impl Lowering<'_> {
             Insn::LdInd { size, src, imm } => Op::LoadPacket { size, index: Some(src), imm },
             Insn::Jump { off, .. } => Op::Jump { target: target(off)? },
             Insn::Branch { op, width, dst, src, off } => {
-                match self.trusted.and_then(|facts| facts.insn(pc).taken) {
+                let never = || (!self.shape.leads_on(pc, off.into())).then_some(false);
+                match self.trusted.and_then(|facts| facts.insn(pc).taken.or_else(never)) {
                     None => Op::Branch { op, width, dst, src, target: target(off.into())? },
-                    // It counts as an instruction still.
-                    Some(taken) => Op::Jump { target: target(if taken { off.into() } else { 0 })? },
+                    // It counts as an instruction still. Where not even the only way leads on, no
+                    // path comes here either.
+                    Some(taken) => {
+                        let off = if taken { off.into() } else { 0 };
+                        if self.shape.leads_on(pc, off) {
+                            Op::Jump { target: target(off)? }
+                        } else {
+                            Op::Trap { kind: TrapKind::Disproved }
+                        }
+                    }
                 }
             }
             Insn::MayGoto { off } => Op::MayGoto { target: target(off.into())? },

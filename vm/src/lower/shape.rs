@@ -144,6 +144,12 @@ impl Shape {
         self.insns = kept;
     }
 
+    /// Whether the instruction so far from `pc` was not left out.
+    pub(super) fn leads_on(&self, pc: Pc, off: i32) -> bool {
+        let op = pc.target(off).and_then(|to| self.begins.get(to.index()));
+        matches!(op, Some(Some(_)))
+    }
+
     /// First slots of the functions, with the ops that they begin at.
     pub(super) fn starts(&self) -> impl Iterator<Item = (Pc, OpIndex)> {
         self.starts.iter().filter_map(|&start| Some((start, self.begins[start.index()]?)))
