@@ -9,6 +9,7 @@
 use super::object::Object;
 use super::reg::{Number, Reg};
 use crate::domain::Scalar;
+use std::rc::Rc;
 use ubpf_abi::limits::STACK_BYTES;
 
 /// Bytes in a slot.
@@ -145,7 +146,8 @@ pub enum FillError {
 /// A frame's stack, as deep as it has been used.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Stack {
-    slots: Vec<Slot>,
+    /// Shared until they are written: most steps change registers only.
+    slots: Rc<Vec<Slot>>,
     /// Objects by the offset of their lowest byte; all of their bytes are whole.
     objects: Vec<(i32, Object)>,
 }
@@ -159,7 +161,7 @@ impl Stack {
 
     /// The same, to be refined.
     pub fn slots_mut(&mut self) -> &mut [Slot] {
-        &mut self.slots
+        Rc::make_mut(&mut self.slots).as_mut_slice()
     }
 
     /// Those of the slots, by bit, that hold a spilled number.
@@ -221,7 +223,7 @@ impl Stack {
     fn fill(&mut self, span: Span, byte: Byte) {
         self.grow(span);
         self.break_objects(span);
-        if let Some(slots) = self.slots.get_mut(span.slots()) {
+        if let Some(slots) = self.slots_mut().get_mut(span.slots()) {
             slots.fill(Slot { reg: Reg::Uninit, bytes: [byte; SLOT_BYTES as usize] });
         }
     }
@@ -237,7 +239,7 @@ impl Stack {
     fn grow(&mut self, span: Span) {
         let deepest = span.place(0).0;
         if self.slots.len() <= deepest {
-            self.slots.resize(deepest + 1, Slot::default());
+            Rc::make_mut(&mut self.slots).resize(deepest + 1, Slot::default());
         }
     }
 
@@ -246,7 +248,7 @@ impl Stack {
     pub fn spill(&mut self, span: Span, reg: Reg, privileged: bool) {
         self.grow(span);
         self.break_objects(span);
-        let slot = &mut self.slots[span.place(0).0];
+        let slot = &mut self.slots_mut()[span.place(0).0];
         slot.reg = reg;
         for (n, byte) in (0..).zip(&mut slot.bytes) {
             if n < span.len {
@@ -261,9 +263,10 @@ impl Stack {
     pub fn write(&mut self, span: Span, byte: Byte) {
         self.grow(span);
         self.break_objects(span);
+        let slots = Rc::make_mut(&mut self.slots);
         for n in 0..span.len {
             let (slot, at) = span.place(n);
-            let slot = &mut self.slots[slot];
+            let slot = &mut slots[slot];
             if slot.is_special() {
                 slot.scrub();
             }
@@ -279,9 +282,10 @@ impl Stack {
         self.grow(span);
         self.break_objects(span);
         let mut kept = false;
+        let slots = Rc::make_mut(&mut self.slots);
         for n in 0..span.len {
             let (slot, at) = span.place(n);
-            let slot = &mut self.slots[slot];
+            let slot = &mut slots[slot];
             let number_zero = slot.spilled_number().is_some_and(|n| n.value.as_const() == Some(0));
             if zero && slot.bytes[at] == Byte::Spill && number_zero {
                 kept = true;
