@@ -9,9 +9,9 @@ use crate::state::{MapRef, Pointer, PtrTo};
 use crate::text::Text;
 use crate::typed::Prototype;
 use ubpf_abi::fields::Record;
-use ubpf_abi::helper::HelperId;
+use ubpf_abi::helper::{HelperId, SockKind};
 use ubpf_abi::kfunc::KfuncFlag;
-use ubpf_abi::map::{DataSection, MapDef, MapFlags, MapInit, MapOp};
+use ubpf_abi::map::{DataSection, MapDef, MapFlags, MapInit, MapOp, MapType};
 use ubpf_abi::platform::Platform;
 use ubpf_abi::prog_type::ProgTypeDecl;
 use ubpf_abi::program::{Program, Subprog, SubprogId};
@@ -51,6 +51,18 @@ impl<'a> Cx<'a> {
         let outer = self.program.maps.get(map.map.index());
         let def = if map.inner { outer.and_then(|m| m.inner.as_deref()) } else { outer };
         def.ok_or(Reason::Unsupported("maps of maps without a template"))
+    }
+
+    /// What a pointer that a look-up gave points to once it is known not to be null: in maps of
+    /// sockets, to a socket. Until then the kernel calls it a map's value.
+    #[must_use]
+    pub fn present(&self, to: PtrTo) -> PtrTo {
+        let PtrTo::MapValue(map) = to else { return to };
+        match self.map_def(map).map(|def| def.map_type) {
+            Ok(Ok(MapType::Sockmap | MapType::Sockhash)) => PtrTo::Sock(SockKind::Full),
+            Ok(Ok(MapType::Xskmap)) => PtrTo::Sock(SockKind::Xdp),
+            _ => to,
+        }
     }
 
     /// The fields of what a pointer points to.

@@ -31,6 +31,7 @@ mod precision;
 mod prototype;
 mod prune;
 pub mod reason;
+mod removal;
 pub mod state;
 pub mod structure;
 mod subprogs;
@@ -115,6 +116,7 @@ fn judge(
     };
     subprogs::check_results(&cx)?;
     let walked = explore::explore(&cx, stats, log)?;
+    removal::check(&cx, &walked.reached)?;
     let facts = facts::gather(&cx, &walked, stats);
     // SAFETY: exploration walked every path from the entry and checked each instruction's
     // obligations in every state that reaches it, and returned no rejection. The facts hold on

@@ -324,4 +324,97 @@ SEC("xdp") int loop_in_loop_in_loop(struct xdp_md *ctx)
 	return (int)n;
 }
 
+static int first(__u32 i, void *ctx)
+{
+	return 0;
+}
+
+static int second(__u32 i, void *ctx)
+{
+	return 0;
+}
+
+static noinline int called(int x)
+{
+	keep(x);
+	return x;
+}
+
+static noinline int called_too(int x)
+{
+	keep(x);
+	return x + 1;
+}
+
+/* Takes an address and calls nothing by it. */
+#define hold(function) do { void *held = function; keep(held); } while (0)
+
+SEC("xdp") int held_alone(struct xdp_md *ctx)
+{
+	hold(first);
+	return 0;
+}
+
+SEC("xdp") int held_two(struct xdp_md *ctx)
+{
+	hold(first);
+	hold(second);
+	return 0;
+}
+
+SEC("xdp") int held_before_called(struct xdp_md *ctx)
+{
+	hold(first);
+	return called(1);
+}
+
+SEC("xdp") int held_behind_called(struct xdp_md *ctx)
+{
+	int x = called(1);
+
+	hold(first);
+	return x;
+}
+
+SEC("xdp") int held_two_before_called(struct xdp_md *ctx)
+{
+	hold(first);
+	hold(second);
+	return called(1);
+}
+
+SEC("xdp") int held_two_before_two_called(struct xdp_md *ctx)
+{
+	hold(first);
+	hold(second);
+	return called(1) + called_too(1);
+}
+
+SEC("xdp") int held_between_called(struct xdp_md *ctx)
+{
+	int x = called(1);
+
+	hold(first);
+	return x + called_too(1);
+}
+
+SEC("xdp") int held_on_no_path(struct xdp_md *ctx)
+{
+	int zero = 0;
+
+	asm volatile("%0 = 0" : "=r"(zero));
+	if (zero)
+		hold(first);
+	return called(1);
+}
+
+SEC("xdp") int held_and_called_back(struct xdp_md *ctx)
+{
+	int x = called(1);
+
+	hold(first);
+	bpf_loop(2, first, 0, 0);
+	return x;
+}
+
 char LICENSE[] SEC("license") = "GPL";

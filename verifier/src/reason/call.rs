@@ -404,6 +404,10 @@ pub enum CallReason {
     /// The function that handles exceptions is called like others.
     #[error("insn {0} cannot call exception cb directly")]
     ExceptionCalled(Pc),
+    /// The address of a function that nothing calls, which is therefore not in the compiled code.
+    /// In kernels up to 6.18 this passes for a bug of the verifier.
+    #[error("verifier bug: No program to jit at insn {0} (subprog < 0)")]
+    CallbackRemoved(Pc),
     /// A pointer is returned where a number is expected.
     #[error("{ending} the register R0 is not a known value ({given})")]
     ReturnsPointer {
@@ -439,6 +443,7 @@ impl CallReason {
         match self {
             Self::CallDepth(_) | Self::ChainDepth(_) => Errno::E2BIG,
             Self::NoMap(_) => Errno::EBADF,
+            Self::CallbackRemoved(_) => Errno::EFAULT,
             Self::NoForEach | Self::OnlyTraced(_) | Self::NotAtFunction { .. } => Errno::ENOTSUPP,
             Self::GlobalArgs { errno, .. } => *errno,
             Self::Argument { .. }

@@ -418,6 +418,7 @@ fn resolve_null(cx: &Cx<'_>, state: &mut State, pointer: &Pointer, null: bool) {
                 *reg = Reg::constant(0);
             } else if let Reg::Pointer(p) = reg {
                 p.nullable = false;
+                p.to = cx.present(p.to);
                 // Of locks it matters which one they are.
                 p.id = p.id.filter(|_| cx.has_lock(p));
             }

@@ -9,7 +9,7 @@ use crate::state::{
 };
 use ubpf_abi::btf::BtfId;
 use ubpf_abi::fields::{KptrKind, KptrTo};
-use ubpf_abi::helper::{HelperDecl, RetKind, SockKind};
+use ubpf_abi::helper::{HelperDecl, RetKind};
 use ubpf_abi::map::{MapOp, MapType};
 
 /// Helpers whose result is at most the size that they were given, and an error number at least.
@@ -51,8 +51,6 @@ impl Step<'_> {
                     Ok(t) if t.is_map_in_map() => {
                         PtrTo::Map(MapRef { map: map.map, inner: true, uid: 0 })
                     }
-                    Ok(MapType::Sockmap | MapType::Sockhash) => PtrTo::Sock(SockKind::Full),
-                    Ok(MapType::Xskmap) => PtrTo::Sock(SockKind::Xdp),
                     _ => PtrTo::MapValue(map),
                 }
             }
@@ -103,8 +101,11 @@ impl Step<'_> {
         let acquired = acquires.then(|| self.ids.reference());
         if decl.ret.nullable && !self.surely_there(decl, passed) {
             p = p.or_null(self.ids.pointer());
-        } else if self.cx.has_lock(&p) {
-            p.id = Some(self.ids.pointer());
+        } else {
+            p.to = self.cx.present(p.to);
+            if self.cx.has_lock(&p) {
+                p.id = Some(self.ids.pointer());
+            }
         }
         // The look-up tells the inner maps apart.
         if let (PtrTo::Map(map), Some(id)) = (&mut p.to, p.id) {
