@@ -9,7 +9,7 @@ use crate::facts::Seen;
 use crate::pointers::Pointers;
 use crate::prototype;
 use crate::reason::{CallReason, Rejection};
-use crate::text::Text;
+use crate::text::{Text, named_subprog};
 use std::collections::BTreeMap;
 use ubpf_abi::kfunc::KfuncSpecial;
 use ubpf_abi::limits::{MAX_CALL_FRAMES, STACK_BYTES, TAIL_CALL_STACK_BYTES};
@@ -212,7 +212,8 @@ impl Chains<'_> {
                 return Err(Rejection::at(at, CallReason::ExceptionCalled(at)));
             }
             // What runs later takes none of this stack, unless it is called like others too.
-            if self.found.get(callee).later && !matches!(self.cx.text.insn(at), Some(Insn::Call(_)))
+            if self.found.get(callee).later
+                && matches!(self.cx.text.insn(at), Some(Insn::LdImm64 { .. }))
             {
                 continue;
             }
@@ -276,8 +277,9 @@ impl Chains<'_> {
     /// The next call, or address taken, of a subprogram.
     fn next_call(&self, from: Pc, end: Pc) -> Option<(Pc, SubprogId)> {
         (from.0..end.0).map(Pc).find_map(|pc| {
-            let insn = self.cx.text.insn(pc)?;
-            Some((pc, self.cx.text.subprog_starting(pc.target(insn.subprog()?)?)?))
+            // The slot says it, as on no path anybody asks whether it is an instruction.
+            let off = named_subprog(self.cx.program.slots.get(pc.index())?)?;
+            Some((pc, self.cx.text.subprog_starting(pc.target(off)?)?))
         })
     }
 
