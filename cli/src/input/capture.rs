@@ -15,6 +15,8 @@ use ubpf::abi::prog_type::PacketLayer;
 
 /// Bytes of the largest block a capture may hold; packets have at most a quarter of it.
 const BUFFER_BYTES: usize = 1 << 20;
+/// Bytes of the smallest block of a pcapng file: its type, and its length in front and behind.
+const MIN_BLOCK_BYTES: u32 = 12;
 /// Interfaces that one section may describe.
 const MAX_INTERFACES: usize = 4096;
 /// Bytes of an Ethernet header.
@@ -69,9 +71,17 @@ pub struct Capture {
     reader: Box<dyn PcapReaderIterator + Send>,
     /// Where the programs that get the packets begin to read.
     from: PacketLayer,
+    /// How numbers are written in the section at hand of a pcapng file.
+    section: Option<ByteOrder>,
     interfaces: Vec<Interface>,
     packets: u64,
     first: Option<Duration>,
+}
+
+#[derive(Clone, Copy)]
+enum ByteOrder {
+    Little,
+    Big,
 }
 
 /// What a capture says about where its packets come from.
@@ -120,7 +130,8 @@ impl Capture {
             Failure::unusable(format!("{name} is neither pcap nor pcapng")).because(reason(&e))
         })?;
         let (name, interfaces) = (name.to_owned(), Vec::new());
-        Ok(Self { name, progress, reader, from, interfaces, packets: 0, first: None })
+        let (section, first) = (None, None);
+        Ok(Self { name, progress, reader, from, section, interfaces, packets: 0, first })
     }
 
     /// Whether bytes begin as captures do.
@@ -183,8 +194,16 @@ impl Capture {
     fn read_packet(&mut self) -> Result<Option<Packet>, Failure> {
         let mut ended = false;
         loop {
+            if self.section.is_some_and(|order| is_too_short(self.reader.data(), order)) {
+                let why = "a block is shorter than its header";
+                return Err(damaged(&self.name, self.packets, why));
+            }
             match self.reader.next() {
                 Ok((consumed, block)) => {
+                    if let PcapBlockOwned::NG(Block::SectionHeader(header)) = &block {
+                        let big = header.big_endian();
+                        self.section = Some(if big { ByteOrder::Big } else { ByteOrder::Little });
+                    }
                     let packet = packet_of(&block, &mut self.interfaces);
                     self.reader.consume(consumed);
                     match packet {
@@ -208,6 +227,24 @@ impl Capture {
             }
         }
     }
+}
+
+/// Whether the block that begins here says that it ends within its own frame. The parser takes
+/// some such lengths as they are, and reckons with them.
+fn is_too_short(data: &[u8], order: ByteOrder) -> bool {
+    const SECTION: [u8; 4] = [0x0a, 0x0d, 0x0d, 0x0a];
+    let Some((&block_type, behind)) = data.split_first_chunk() else {
+        return false;
+    };
+    // A section's header is in the order of the section, which the parser finds out.
+    block_type != SECTION
+        && behind.first_chunk().is_some_and(|&len| {
+            let len = match order {
+                ByteOrder::Little => u32::from_le_bytes(len),
+                ByteOrder::Big => u32::from_be_bytes(len),
+            };
+            len < MIN_BLOCK_BYTES
+        })
 }
 
 fn damaged(name: &str, packets: u64, why: &'static str) -> Failure {
@@ -405,6 +442,29 @@ mod tests {
                 Ok(None) => assert_eq!(len, 24, "only a file without packets ends well"),
                 Ok(Some(_)) => panic!("a packet out of {len} bytes"),
                 Err(e) => assert!(e.to_string().contains("damaged after packet 0")),
+            }
+        }
+    }
+
+    #[test]
+    fn blocks_shorter_than_their_frame_are_refused() {
+        const PROCESS_INFORMATION: u32 = 0x8000_0001;
+        type Write = fn(u32) -> [u8; 4];
+        for write in [u32::to_le_bytes as Write, u32::to_be_bytes] {
+            let section = [0x0a0d_0d0a, 28, 0x1a2b_3c4d, 1 << 16, u32::MAX, u32::MAX, 28];
+            let interface = [1, 20, 1, 0, 20];
+            let packet = [3, 20, 4, 0x0102_0304, 20];
+            let before = [&section[..], &interface, &packet].concat();
+            for len in 0..=MIN_BLOCK_BYTES {
+                let short = [PROCESS_INFORMATION, len, 7, len];
+                let words = before.iter().chain(&short);
+                let bytes: Vec<u8> = words.flat_map(|&word| write(word)).collect();
+                let name = format!("short{len}");
+                let mut capture = open(&bytes, &name, PacketLayer::Captured).unwrap();
+                let first = capture.next_packet().unwrap().unwrap();
+                assert_eq!(first.input.data.len(), 4, "what is in front of it is read");
+                let error = capture.next_packet().unwrap_err().to_string();
+                assert!(error.contains("damaged after packet 1"), "{len}: {error}");
             }
         }
     }
