@@ -77,7 +77,7 @@ impl<'a> MapHandle<'a> {
     /// Its keys, as they are now.
     ///
     /// # Errors
-    /// `EOPNOTSUPP` where the type has no keys.
+    /// `EOPNOTSUPP` where the type has no keys, or none whose values can be read.
     pub fn keys(self) -> Result<Vec<Vec<u8>>, Errno> {
         self.map.keys()
     }

@@ -109,10 +109,12 @@ pub trait Map: Any + Send + Sync {
     /// As bpf(2): `ENOENT` after the last.
     fn next_key(&self, key: Option<&[u8]>) -> Result<Vec<u8>, Errno>;
 
-    /// Keys in the order of [`Map::next_key`], as a snapshot; used by dumps.
+    /// Keys of the elements that there are, as a snapshot; used by dumps. In the order of
+    /// [`Map::next_key`], which also names the slots of an array of programs, maps or the like
+    /// that hold none: there may be four thousand million.
     ///
     /// # Errors
-    /// `EOPNOTSUPP` where the type cannot be iterated.
+    /// `EOPNOTSUPP` where the type cannot be iterated, or its values not be read.
     fn keys(&self) -> Result<Vec<Vec<u8>>, Errno>;
 
     /// A copy of the value, as `BPF_MAP_LOOKUP_ELEM` gives it: for per-CPU types the values of

@@ -1,6 +1,7 @@
 //! Random histories on small maps, by user space and by programs, in both.
 
 use crate::twin::{Answer, ProgOp, Twin, def, ours};
+use core::iter::successors;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use std::os::fd::{AsFd, AsRawFd};
@@ -150,7 +151,7 @@ fn perform(twin: &Twin, key_bytes: KeyBytes, step: &Step) -> [Answer; 2] {
 fn contents(twin: &Twin) -> [Vec<(Vec<u8>, Answer)>; 2] {
     let (ours, raw) = (&twin.ours, twin.kernel.raw());
     let bytes = user_value_bytes(twin.kernel.def());
-    let own = ours.keys().unwrap_or_default().into_iter();
+    let own = successors(ours.next_key(None).ok(), |key| ours.next_key(Some(key)).ok());
     let own = own.map(|key| (key.clone(), Answer::of(ours.user_lookup(&key, 0)))).collect();
     let theirs = twin.kernel.keys().unwrap_or_default().into_iter();
     let theirs = theirs.map(|key| (key.clone(), truncated(raw.lookup(&key, 0), bytes))).collect();

@@ -91,6 +91,10 @@ impl Storage for ArrayOfMaps {
         next_index(key, self.maps.len())
     }
 
+    fn keys(&self) -> Result<Vec<Vec<u8>>, Errno> {
+        Ok(self.maps.keys())
+    }
+
     fn fetch(&self, key: &[u8]) -> Result<Vec<u8>, Errno> {
         self.maps.at(key).map(user_value).ok_or(Errno::ENOENT)
     }

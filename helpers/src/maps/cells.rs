@@ -37,6 +37,12 @@ impl Cells {
         self.present.get(index)?.load(Ordering::Acquire).then_some(index)
     }
 
+    /// Keys of the values that are present.
+    pub(super) fn keys(&self) -> Vec<Vec<u8>> {
+        let keys = self.present.touched().map(|index| index.to_le_bytes().to_vec());
+        keys.filter(|key| self.present_at(key).is_some()).collect()
+    }
+
     /// Address of the value under a key.
     pub(super) fn addr(&self, key: &[u8]) -> Option<GuestAddr> {
         self.values.addr(self.present_at(key)?)

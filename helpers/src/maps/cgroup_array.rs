@@ -56,6 +56,10 @@ impl Storage for CgroupArray {
         next_index(key, self.cgroups.len())
     }
 
+    fn keys(&self) -> Result<Vec<Vec<u8>>, Errno> {
+        Err(Errno::EOPNOTSUPP)
+    }
+
     fn fetch(&self, _key: &[u8]) -> Result<Vec<u8>, Errno> {
         Err(Errno::ENOTSUPP)
     }

@@ -60,6 +60,10 @@ impl Storage for Cpumap {
         next_index(key, self.cells.len())
     }
 
+    fn keys(&self) -> Result<Vec<Vec<u8>>, Errno> {
+        Ok(self.cells.keys())
+    }
+
     fn fetch(&self, key: &[u8]) -> Result<Vec<u8>, Errno> {
         self.cells.fetch(key)
     }

@@ -98,3 +98,35 @@ pub const ALL: &[MapTypeDef] = &[
     sockmap::HASH,
     sockmap::REUSEPORT,
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::{ALL, testing};
+    use crate::env::{EnvConfig, Environment};
+    use ubpf_abi::Kernel;
+    use ubpf_abi::map::MapType;
+    use ubpf_vm::mem::Cage;
+    use ubpf_vm::world::World;
+
+    /// The keys of all slots of such maps would be 100 GB.
+    #[test]
+    fn slots_that_hold_nothing_have_no_keys() {
+        let environment = Box::new(Environment::new(EnvConfig::default()));
+        let world = World::new(Cage::new().unwrap(), Kernel::V6_18, 2, environment);
+        let mut created = 0;
+        for def in ALL {
+            let map_type = def.decl.map_type;
+            // Their values take room from the start, so the cage bounds them.
+            if matches!(map_type, MapType::Array | MapType::PercpuArray) {
+                continue;
+            }
+            let mut definition = testing::def(map_type, 4, 4, 1 << 31);
+            definition.inner =
+                map_type.is_map_in_map().then(|| Box::new(testing::def(MapType::Array, 4, 4, 1)));
+            let Ok(map) = (def.create)(&world, &definition) else { continue };
+            created += 1;
+            assert!(map.keys().unwrap_or_default().is_empty(), "{map_type:?}");
+        }
+        assert!(created >= 6, "{created} types take so many");
+    }
+}

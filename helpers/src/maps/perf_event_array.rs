@@ -106,6 +106,10 @@ impl Storage for PerfEventArray {
         next_index(key, self.open.len())
     }
 
+    fn keys(&self) -> Result<Vec<Vec<u8>>, Errno> {
+        Err(Errno::EOPNOTSUPP)
+    }
+
     fn fetch(&self, _key: &[u8]) -> Result<Vec<u8>, Errno> {
         Err(Errno::ENOTSUPP)
     }

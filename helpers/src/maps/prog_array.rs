@@ -40,6 +40,10 @@ impl Storage for ProgArray {
         next_index(key, self.progs.len())
     }
 
+    fn keys(&self) -> Result<Vec<Vec<u8>>, Errno> {
+        Ok(self.progs.keys())
+    }
+
     fn fetch(&self, key: &[u8]) -> Result<Vec<u8>, Errno> {
         let prog = self.progs.at(key).ok_or(Errno::ENOENT)?;
         Ok(prog.to_le_bytes().to_vec())

@@ -32,6 +32,12 @@ impl References {
         self.get(index_below(key, self.len())?)
     }
 
+    /// Keys of the references that there are: as many as were stored, whatever the length.
+    pub(super) fn keys(&self) -> Vec<Vec<u8>> {
+        let held = self.links.touched().filter(|&index| self.get(index).is_some());
+        held.map(|index| index.to_le_bytes().to_vec()).collect()
+    }
+
     /// Checks key and flags of an update as arrays of descriptors do.
     ///
     /// # Errors

@@ -7,7 +7,7 @@
 use super::create::{self, USER_ACCESS};
 use super::flags::Mode;
 use super::guard::{Guarded, Storage};
-use super::index::{index_below, next_index};
+use super::index::{index, index_below, next_index};
 use crate::env;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -139,6 +139,17 @@ impl Storage for Sockmap {
             Some(key) => held.keys().find(|other| other.as_slice() > key),
         };
         next.cloned().ok_or(Errno::ENOENT)
+    }
+
+    fn keys(&self) -> Result<Vec<Vec<u8>>, Errno> {
+        if self.indexed() && self.value_bytes != 8 {
+            return Err(Errno::EOPNOTSUPP);
+        }
+        let mut keys: Vec<_> = self.held().keys().cloned().collect();
+        if self.indexed() {
+            keys.sort_by_key(|key| index(key));
+        }
+        Ok(keys)
     }
 
     fn fetch(&self, key: &[u8]) -> Result<Vec<u8>, Errno> {

@@ -42,6 +42,10 @@ impl Storage for Xskmap {
         next_index(key, self.entries)
     }
 
+    fn keys(&self) -> Result<Vec<Vec<u8>>, Errno> {
+        Err(Errno::EOPNOTSUPP)
+    }
+
     fn fetch(&self, _key: &[u8]) -> Result<Vec<u8>, Errno> {
         Err(Errno::EOPNOTSUPP)
     }
