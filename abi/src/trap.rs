@@ -76,6 +76,9 @@ traps! {
     Disproved = 15, "the verifier was wrong";
     /// A helper of the host gave up; the world has its error.
     HostError = 16, "a helper of the host failed";
+    /// An access that was taken for proved, to an address so far outside of memory that the
+    /// machine does not even say which.
+    WildAccess = 17, "access to an address that no memory has";
 }
 
 /// A run-time fault: what, where, and one operand whose meaning [`TrapKind`] gives.
@@ -83,7 +86,7 @@ traps! {
 pub struct Trap {
     /// What happened.
     pub kind: TrapKind,
-    /// Bytes accessed, for memory faults; a register's number, for disproved claims; otherwise 0.
+    /// Bytes accessed, for memory faults and wild accesses; a register's number, for disproved claims; otherwise 0.
     pub size: u32,
     /// Instruction that faulted, in the linked program's slots.
     pub pc: Pc,
@@ -140,6 +143,7 @@ impl fmt::Display for Trap {
             | TrapKind::CtxAccess => {
                 write!(f, "{text}: {} bytes at {:#x}, insn {}", self.size, self.info, self.pc)
             }
+            TrapKind::WildAccess => write!(f, "{text}: {} bytes, insn {}", self.size, self.pc),
             TrapKind::UnknownHelper => write!(f, "{text}: #{}, insn {}", self.info, self.pc),
             TrapKind::BadArgument => write!(
                 f,

@@ -4,11 +4,13 @@
 //! an access may reach a page of the cage, or of the guards around it, that is not there, and the
 //! machine raises a signal. The handler here knows the images by their addresses: when the
 //! instruction is one of theirs and the address lies in their cage, it goes on at the image's
-//! *landing*, which ends the run with a trap. Everything else is none of its business and goes to
-//! whoever handled the signal before.
+//! *landing*, which ends the run with a trap. So it does where the kernel has no address to give,
+//! because the machine looks for no page at one that is not canonical. Everything else is none of
+//! its business and goes to whoever handled the signal before.
 //!
 //! A landing is entered with all registers as they were at the fault, but `rsi`, the address of
-//! the instruction, and `rdx`, the guest address, which is negative in the guard before the cage.
+//! the instruction, and `rdx`, the guest address, which is negative in the guard before the cage,
+//! or [`UNKNOWN_ADDR`].
 //!
 //! What the `unsafe` code relies on, and who upholds it:
 //!
@@ -29,6 +31,10 @@ use std::sync::{Mutex, PoisonError};
 const GUARD_BYTES: usize = 1 << 16;
 /// Bytes that guest addresses can name.
 const CAGE_BYTES: usize = 1 << 32;
+
+/// In place of the guest address of a fault of which the kernel gives none. No cage or guard has
+/// it, and it is the same after a shift to the left and back, as entries without a run need it.
+pub(crate) const UNKNOWN_ADDR: u64 = (1 << 62) - 1;
 
 /// Code whose faults end its run, as long as this lives.
 #[derive(Debug)]
@@ -64,8 +70,9 @@ impl Slot {
         Self { start, end, landing, host_base }
     }
 
-    /// Where to go on when the instruction at `ip` faulted at `addr`, with the guest address.
-    fn landing(&self, ip: usize, addr: usize) -> Option<(usize, usize)> {
+    /// Where to go on when the instruction at `ip` faulted at `addr`, if that is known, with the
+    /// guest address.
+    fn landing(&self, ip: usize, addr: Option<usize>) -> Option<(usize, u64)> {
         let start = self.start.load(Ordering::Acquire);
         let end = self.end.load(Ordering::Relaxed);
         let landing = self.landing.load(Ordering::Relaxed);
@@ -74,9 +81,15 @@ impl Slot {
         // Another thread may be filling the slot for an image that does not run yet.
         let whole = self.start.load(Ordering::Relaxed) == start;
         let mine = whole && start != 0 && (start..end).contains(&ip);
+        if !mine {
+            return None;
+        }
+        let Some(addr) = addr else {
+            return Some((landing, UNKNOWN_ADDR));
+        };
         let first = host_base.wrapping_sub(GUARD_BYTES);
         let in_cage = addr.wrapping_sub(first) < CAGE_BYTES + 2 * GUARD_BYTES;
-        (mine && in_cage).then(|| (landing, addr.wrapping_sub(host_base)))
+        in_cage.then(|| (landing, addr.wrapping_sub(host_base) as u64))
     }
 }
 
@@ -154,8 +167,8 @@ mod handler {
     use core::ffi::{c_int, c_void};
     use core::mem::MaybeUninit;
     use core::ptr;
-    use libc::{REG_RDX, REG_RIP, REG_RSI, SA_ONSTACK, SA_SIGINFO, SIGBUS, SIGSEGV};
-    use libc::{sigaction, siginfo_t, ucontext_t};
+    use libc::{REG_RDX, REG_RIP, REG_RSI, SA_ONSTACK, SA_SIGINFO, SI_KERNEL};
+    use libc::{SIGBUS, SIGSEGV, sigaction, siginfo_t, ucontext_t};
     use std::sync::OnceLock;
 
     /// Who handled the signals before.
@@ -195,10 +208,12 @@ mod handler {
     extern "C" fn on_fault(signal: c_int, info: *mut siginfo_t, context: *mut c_void) {
         // SAFETY: the system hands over a filled-in `siginfo_t`, with an address for these signals,
         // and the context that it restores when the handler returns.
-        let (addr, registers) = unsafe {
+        let (code, addr, registers) = unsafe {
             let context = &mut *context.cast::<ucontext_t>();
-            ((*info).si_addr().addr(), &mut context.uc_mcontext.gregs)
+            ((*info).si_code, (*info).si_addr().addr(), &mut context.uc_mcontext.gregs)
         };
+        // Of protection and stack faults, the machine tells the kernel no address.
+        let addr = (code != SI_KERNEL).then_some(addr);
         let ip = registers[REG_RIP as usize] as usize;
         let slots = chunks().flat_map(|chunk| &chunk.slots);
         match slots.filter_map(|slot| slot.landing(ip, addr)).next() {
@@ -253,14 +268,17 @@ mod tests {
         _watch: Watch,
         pages: Executable,
         cage: std::sync::Arc<Cage>,
+        by_frame: AssemblyOffset,
     }
 
     impl Loader {
         fn new() -> Self {
             let mut ops = dynasmrt::VecAssembler::<dynasmrt::x64::X64Relocation>::new(0);
-            dynasm!(ops ; .arch x64 ; mov rax, [rdi] ; ret);
+            dynasm!(ops ; .arch x64 ; mov rcx, rbp ; mov rax, [rdi] ; ret);
+            let by_frame = ops.offset();
+            dynasm!(ops ; .arch x64 ; mov rcx, rbp ; mov rbp, rdi ; mov rax, [rbp] ; mov rbp, rcx ; ret);
             let landing = ops.offset();
-            dynasm!(ops ; .arch x64 ; mov rax, rdx ; ret);
+            dynasm!(ops ; .arch x64 ; mov rbp, rcx ; mov rax, rdx ; ret);
             let pages = Executable::new(&ops.finalize().expect("valid code")).expect("pages");
             let cage = Cage::new().expect("address space");
             let start = pages.at(AssemblyOffset(0)).addr();
@@ -268,14 +286,24 @@ mod tests {
             let landing = pages.at(landing).addr();
             let base = cage.host_base().as_ptr().addr();
             let watch = Watch::new(code, base, landing).expect("signals can be handled");
-            Self { _watch: watch, pages, cage }
+            Self { _watch: watch, pages, cage, by_frame }
         }
 
         fn load(&self, host: usize) -> u64 {
+            self.load_at(AssemblyOffset(0), host)
+        }
+
+        /// The same with the address in the frame pointer, which the machine takes for an access
+        /// to the stack.
+        fn load_by_frame(&self, host: usize) -> u64 {
+            self.load_at(self.by_frame, host)
+        }
+
+        fn load_at(&self, entry: AssemblyOffset, host: usize) -> u64 {
             // SAFETY: the code was assembled above and has this type. What it loads faults, or
             // belongs to the caller.
             let code: extern "C" fn(usize) -> u64 =
-                unsafe { core::mem::transmute(self.pages.at(AssemblyOffset(0))) };
+                unsafe { core::mem::transmute(self.pages.at(entry)) };
             code(host)
         }
 
@@ -301,6 +329,18 @@ mod tests {
         });
         let word = 42_u64;
         assert_eq!(loaders[0].load((&raw const word).addr()), 42);
+    }
+
+    #[test]
+    fn faults_without_an_address_land_as_well() {
+        let loader = Loader::new();
+        for host in [1 << 63, 1 << 62, 0x7fff_ffff_ffff_ffff, loader.base() | 1 << 60] {
+            assert_eq!(loader.load(host), UNKNOWN_ADDR);
+            assert_eq!(loader.load_by_frame(host), UNKNOWN_ADDR);
+        }
+        assert_eq!(loader.load_by_frame(loader.base() + 0x1234), 0x1234);
+        // Entries without a run give it on in 63 bits.
+        assert_eq!((UNKNOWN_ADDR << 1).cast_signed() >> 1, UNKNOWN_ADDR.cast_signed());
     }
 
     #[test]

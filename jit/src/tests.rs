@@ -2,10 +2,10 @@
 
 use crate::compile;
 use std::sync::Arc;
-use ubpf_abi::Kernel;
 use ubpf_abi::prog_type::ProgType;
 use ubpf_abi::program::{Program, SubprogId};
 use ubpf_abi::verified::{Facts, InsnFacts, Region, Verified};
+use ubpf_abi::{Kernel, Trap, TrapKind};
 use ubpf_isa::assemble;
 use ubpf_vm::code::MemMode;
 use ubpf_vm::engine::{Call, Engine, Image, Thread};
@@ -138,6 +138,39 @@ fn accesses_that_fault_end_the_run_as_in_checked_code() {
                 assert_eq!(outcome.result, expected.0.result, "{mode:?}, not counting:\n{text}");
                 assert!(memory == expected.1, "{mode:?}:\n{text}");
             }
+        }
+    }
+}
+
+/// Accesses so far outside that the machine does not say where: to the code's cage, these addresses
+/// are no offsets.
+const WILD: &[&str] = &[
+    "r2 = 0x4000000000000000 ll
+     r0 = *(u64 *)(r2 + 8)
+     exit",
+    "r2 = 0x7ffffffffffffff0 ll
+     r3 = 1
+     *(u32 *)(r2 + 4) = r3
+     r0 = 0
+     exit",
+    "r1 = 0x2000000000000000 ll
+     call pc+1
+     exit
+     r2 = 1
+     lock *(u64 *)(r1 + 8) += r2
+     exit",
+];
+
+#[test]
+fn wild_accesses_end_the_run_too() {
+    for text in WILD {
+        let checked = run(text, None, true).0.result.expect_err("there is no such memory");
+        for counts in [true, false] {
+            let (outcome, _) = run(text, Some(MemMode::Proved), counts);
+            let trap = outcome.result.expect_err("there is no such memory");
+            let wild = Trap { kind: TrapKind::WildAccess, info: 0, ..checked };
+            assert_eq!(trap, wild, "counting: {counts}:\n{text}");
+            assert_eq!(trap.addr(), None);
         }
     }
 }

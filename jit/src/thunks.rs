@@ -3,6 +3,7 @@
 //! They answer in two registers: a value, and whether the run is over. Panics stop here: they may
 //! not unwind through generated code, so they are kept in the [`Run`] and go on behind it.
 
+use crate::fault::UNKNOWN_ADDR;
 use crate::image::Native;
 use crate::run::Run;
 use crate::window::{extend, with_word};
@@ -102,7 +103,8 @@ pub(crate) extern "C" fn load(
     }
 }
 
-/// An access that was trusted and faulted: the instruction's address, and the guest address.
+/// An access that was trusted and faulted: the instruction's address, and the guest address, or
+/// [`UNKNOWN_ADDR`].
 pub(crate) extern "C" fn fault(run: &Run<'_>, ip: u64, addr: u64) -> Answer {
     let image = run.image.get();
     let op = image.op_at(ip as usize).unwrap_or_default();
@@ -122,6 +124,9 @@ pub(crate) fn fault_trap(code: &Code, op: OpIndex, addr: u64) -> Trap {
         Some(Op::CallHelper { .. }) => (Access::Read, 4),
         _ => return Trap::new(TrapKind::BadPc, code.pc(op)),
     };
+    if addr == UNKNOWN_ADDR {
+        return Trap { size: bytes, ..Trap::new(TrapKind::WildAccess, code.pc(op)) };
+    }
     Trap::memory(access, code.pc(op), addr, bytes)
 }
 
