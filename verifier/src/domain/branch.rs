@@ -32,6 +32,27 @@ pub fn refine<W: Wide>(
     a: &mut Scalar<W>,
     b: &mut Scalar<W>,
 ) {
+    narrow(op, width, holds, a, b);
+    *a = a.sync();
+    *b = b.sync();
+}
+
+/// Narrows `a` by `a op a` being `holds`, which of most conditions is a path that no execution
+/// takes. The kernel walks it, with what both operands learn in the one register.
+pub fn refine_itself<W: Wide>(op: CmpOp, width: OpWidth, holds: bool, a: &mut Scalar<W>) {
+    let mut b = *a;
+    narrow(op, width, holds, a, &mut b);
+    a.bits = a.bits.intersect(b.bits);
+    a.full = a.full.intersect(b.full);
+    a.low = a.low.intersect(b.low);
+    *a = a.sync();
+    // Ranges without a number in them are given up.
+    if a.is_contradiction() {
+        (a.full, a.low) = (Bounds::UNBOUNDED, Bounds::UNBOUNDED);
+    }
+}
+
+fn narrow<W: Wide>(op: CmpOp, width: OpWidth, holds: bool, a: &mut Scalar<W>, b: &mut Scalar<W>) {
     let relation = Relation::of(op, holds);
     if let Relation::Apart = relation {
         forget_ranges(width, a, b);
@@ -54,8 +75,6 @@ pub fn refine<W: Wide>(
             (b.bits, b.full) = (y.bits, y.range);
         }
     }
-    *a = a.sync();
-    *b = b.sync();
 }
 
 /// Bits that are known to be clear may contradict the ranges where a path is dead, so the kernel

@@ -210,7 +210,12 @@ fn refine_numbers(
     (src, y): (Operand, &Number),
 ) {
     let (mut a, mut b) = (x.value, y.value);
-    branch::refine(op, width, holds, &mut a, &mut b);
+    if matches!(src, Operand::Reg(src) if src.index() == dst.index()) {
+        branch::refine_itself(op, width, holds, &mut a);
+        b = a;
+    } else {
+        branch::refine(op, width, holds, &mut a, &mut b);
+    }
     narrow(state, dst, a);
     if let Operand::Reg(src) = src {
         narrow(state, src, b);
@@ -218,8 +223,9 @@ fn refine_numbers(
     if let (Operand::Reg(_), Some(link)) = (src, y.link) {
         spread(state, tied, link, &b);
     }
-    if let Some(link) = x.link {
-        spread(state, tied, link, &a);
+    // Where both are of the same origin, the first has followed the second by now.
+    if let Reg::Number(Number { value, link: Some(link) }) = state.frame().regs[dst.index()] {
+        spread(state, tied, link, &value);
     }
 }
 
