@@ -59,7 +59,8 @@ pub fn write(rows: &[(String, Times)]) {
          stroke-dasharray=\"3\"/>\n</svg>",
         height - 8.0
     );
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/src/engines.svg");
+    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new("."));
+    let path = workspace.join("docs/src/engines.svg");
     match std::fs::write(&path, svg) {
         Ok(()) => println!("\nwrote {}", path.display()),
         Err(error) => println!("\ncannot write the chart: {error}"),

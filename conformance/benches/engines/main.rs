@@ -210,6 +210,9 @@ fn summarise(rows: &[(String, Times)]) {
         println!("\n{title}, geometric means over {} programs:", rows.len());
         for (of, to) in PAIRS {
             let ratios = || rows.iter().filter_map(|(_, times)| times.ratio(of, to));
+            if ratios().next().is_none() {
+                continue;
+            }
             let worst = ratios().fold(0.0, f64::max);
             println!("  {of:?} / {to:?}: {:.2}, at most {worst:.2}", geomean(ratios()));
         }
