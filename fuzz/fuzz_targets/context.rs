@@ -5,12 +5,12 @@
 
 use libfuzzer_sys::fuzz_target;
 use std::sync::LazyLock;
+use ubpf::Input;
 use ubpf::abi::Kernel;
 use ubpf::platform::env::{EnvConfig, Environment};
 use ubpf::vm::mem::Cage;
 use ubpf::vm::registry::Registry;
 use ubpf::vm::world::World;
-use ubpf::Input;
 use ubpf_cli::input::fields;
 
 static PLATFORM: LazyLock<Registry> = LazyLock::new(ubpf::linux);

@@ -54,7 +54,8 @@ fuzz_target!(|data: &[u8]| {
         let (key, behind) = behind.split_at(take);
         let (value, behind) = behind.split_at(usize::from(sizes.1).min(behind.len()));
         rest = behind;
-        if program && (key.len() != usize::from(key_size) || value.len() != usize::from(value_size)) {
+        if program && (key.len() != usize::from(key_size) || value.len() != usize::from(value_size))
+        {
             return;
         }
         let (cpu, flags) = (Cpu(u32::from(flags >> 7)), u64::from(flags & 0x7f));
@@ -69,7 +70,11 @@ fuzz_target!(|data: &[u8]| {
                 let mut visits = 0_u32;
                 let _ = map.for_each(cpu, &mut |_, _| {
                     visits += 1;
-                    Ok(if visits > 10_000 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
+                    Ok(if visits > 10_000 {
+                        ControlFlow::Break(())
+                    } else {
+                        ControlFlow::Continue(())
+                    })
                 });
             }
             0x0 => drop(map.user_lookup(key, flags)),
