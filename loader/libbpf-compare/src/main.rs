@@ -137,7 +137,7 @@ fn compare_map(
             differences.push(format!("map: {what} {theirs} is {ours} in ubpf"));
         }
     };
-    let number = |t: Result<ubpf_abi::map::MapType, u32>| t.map_or_else(|n| n, ProgType::id);
+    let number = |t: Result<ubpf_abi::map::MapType, u32>| t.map_or_else(|n| n, |t| t as u32);
     differ("name", theirs.name.clone(), ours.name.clone());
     let their_numbers = (
         theirs.map_type,
